@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: GPL-2.0
+# "make help" tells what there is. The module's own list of objects is in Kbuild.
+
+PREFIX ?= /usr/local
+DESTDIR ?=
+# The kernel to build for: the running one if its headers are here, else the
+# newest that has some, as on a build machine.
+KVER ?= $(shell scripts/build-module.sh --pick-release)
+MODULE = build/$(KVER)/ckpt.ko
+# Names of tests for "make test"; arguments for the programs of bench and demo.
+T ?=
+ARGS ?=
+K ?= 5.10 6.12 7.3
+
+export PREFIX DESTDIR
+# Targets are steps with side effects; the scripts parallelise inside.
+.NOTPARALLEL:
+.PHONY: all help deps module tools selftests install uninstall demo test check \
+	check-debug check-kernels lint unit bench shell clean
+
+all: module tools ## build ckpt.ko and ckctl
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@echo "Variables: KVER=$(KVER) PREFIX=$(PREFIX) DESTDIR=$(DESTDIR) T= ARGS="
+
+deps: ## install what is needed from Debian (as root)
+	scripts/deps.sh
+
+module: ## build ckpt.ko for the running kernel, or for KVER=release
+	@[ "$(KVER)" = "$$(uname -r)" ] || echo "Building for kernel $(KVER); this one, $$(uname -r), has no headers here or was not asked for."
+	scripts/build-module.sh --release "$(KVER)"
+
+tools: ## build ckctl
+	@mkdir -p build
+	flock build/.lock.tools $(MAKE) -C tools all
+
+selftests: ## build the test programs
+	@mkdir -p build
+	@[ ! -e selftests/Makefile ] || flock build/.lock.selftests $(MAKE) -C selftests all
+
+install: module tools ## install module, ckctl, manual page and completion (as root; DESTDIR, PREFIX)
+	install -D -m 0644 "$(MODULE)" "$(DESTDIR)/lib/modules/$(KVER)/extra/ckpt.ko"
+	$(MAKE) -C tools install
+	@# Packages (DESTDIR) do these two where they are installed.
+	[ -n "$(DESTDIR)" ] || depmod -a "$(KVER)"
+	[ -n "$(DESTDIR)" ] || setcap cap_checkpoint_restore+ep "$(PREFIX)/bin/ckctl"
+
+uninstall: ## remove what install put there
+	rm -f "$(DESTDIR)/lib/modules/$(KVER)/extra/ckpt.ko" "$(DESTDIR)$(PREFIX)/bin/ckctl" \
+		"$(DESTDIR)$(PREFIX)/share/man/man8/ckctl.8" \
+		"$(DESTDIR)$(PREFIX)/share/bash-completion/completions/ckctl"
+	[ -n "$(DESTDIR)" ] || depmod -a "$(KVER)"
+
+demo: deps ## see it work: checkpoint and restart in a test VM
+	scripts/vm.sh run --disk 2G -- /src/scripts/demo-guest.sh $(ARGS)
+
+check: deps lint unit selftests ## all checks: static, unit tests, tests in a VM
+	scripts/vm.sh run --disk 2G --timeout 1500 -- /src/selftests/run-all.sh
+
+test: deps selftests ## some tests in a VM: T="name name"
+	scripts/vm.sh run --disk 2G --timeout 1500 -- /src/selftests/run-all.sh -v $(T)
+
+check-debug: deps selftests ## the tests on a kernel with KASAN, lockdep and failslab (builds it once)
+	scripts/deps.sh --debug
+	scripts/vm.sh run --kernel debug --disk 2G --timeout 14400 -- \
+		/src/selftests/run-all.sh --timeout-factor 10 $(T)
+
+check-kernels: deps selftests ## the tests on the other kernels, K="5.10 6.12 7.3"
+	for k in $(K); do \
+		scripts/vm.sh run --kernel $$k --disk 2G --timeout 1500 -- /src/selftests/run-all.sh $(T) || exit; \
+	done
+
+lint: ## static checks: shellcheck, W=1, sparse, layout
+	scripts/lint.sh
+
+unit: ## unit tests of the tools
+	@mkdir -p build
+	flock build/.lock.tools $(MAKE) -C tools check
+
+bench: deps ## measure, side by side with CRIU; results in build/bench
+	@mkdir -p build/bench
+	scripts/vm.sh run --rootfs full --mem 3072 --disk 8G --timeout 3600 --share build/bench -- \
+		/src/scripts/bench-guest.sh $(ARGS)
+
+shell: deps ## a prompt in a test VM, the sources live in /src
+	scripts/vm.sh shell --disk 2G
+
+clean: ## remove what was built here (not the cache in ~/.cache/ckpt)
+	rm -rf build
+	$(MAKE) -C tools clean
+	[ ! -e selftests/Makefile ] || $(MAKE) -C selftests clean
