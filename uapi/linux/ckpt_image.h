@@ -1,0 +1,568 @@
+/* SPDX-License-Identifier: GPL-2.0 WITH Linux-syscall-note */
+/*
+ * ckpt - what is on disk
+ *
+ * An image is a directory:
+ *
+ *   <id>.ckpt/               0700
+ *     manifest.json          the commit point: renamed into place last; names
+ *                            the current generations and their checksums
+ *     gen-<n>/               one checkpoint
+ *       records              struct ckpt_record after struct ckpt_record, first
+ *                            those of the kernel as the module made them, then
+ *                            ckctl's
+ *       index                struct ckpt_run after struct ckpt_run
+ *       pages                page data, each run at a multiple of 4096 bytes
+ *
+ * All files are 0600.  All integers are little endian and of fixed width, all
+ * structs are padded to 8 bytes by hand.  No kernel address is ever written.
+ * Every run carries the XXH64 (seed 0) of its page data; the manifest carries
+ * the XXH64 and size of every records and index file.
+ *
+ * Records follow each other without gaps; each is padded with zeros to 8
+ * bytes.  A CKPT_REC_PROCESS opens a process: all per-process records up to the
+ * next one belong to it.  Likewise CKPT_REC_THREAD opens a thread of that
+ * process.  Records with an id (SHM, FILE, PIPE) stand for objects that are
+ * named by id elsewhere.  A reader refuses an image that has a record of an
+ * unknown type without CKPT_RECORD_OPTIONAL, and skips one with it.
+ */
+#ifndef _UAPI_LINUX_CKPT_IMAGE_H
+#define _UAPI_LINUX_CKPT_IMAGE_H
+
+#include <linux/types.h>
+
+#define CKPT_IMAGE_VERSION	1
+
+/**
+ * struct ckpt_record - head of every record
+ * @type: enum ckpt_record_type
+ * @flags: CKPT_RECORD_OPTIONAL
+ * @len: bytes of payload that follow, without the padding
+ */
+struct ckpt_record {
+	__u32 type;
+	__u32 flags;
+	__u64 len;
+};
+
+#define CKPT_RECORD_OPTIONAL	(1U << 0)
+#define CKPT_RECORD_ALIGN(len)	(((len) + 7ULL) & ~7ULL)
+
+/**
+ * enum ckpt_record_type - kinds of records; the payload is the struct of that name
+ * @CKPT_REC_UNSPEC: not used
+ * @CKPT_REC_PROCESS: struct ckpt_rec_process
+ * @CKPT_REC_MM: struct ckpt_rec_mm, then auxv, then the path of the executable
+ * @CKPT_REC_VMA: struct ckpt_rec_vma, then the path
+ * @CKPT_REC_SIGACTIONS: struct ckpt_sigaction[64], for signals 1 to 64
+ * @CKPT_REC_SIGQUEUE: siginfo_t (128 bytes each), pending for the whole process,
+ *	or, after a THREAD, for that thread; in order of delivery
+ * @CKPT_REC_ITIMERS: struct ckpt_rec_itimer[3]: REAL, VIRTUAL, PROF
+ * @CKPT_REC_POSIX_TIMER: struct ckpt_rec_posix_timer
+ * @CKPT_REC_THREAD: struct ckpt_rec_thread
+ * @CKPT_REC_REGS: struct user_regs_struct, as in NT_PRSTATUS
+ * @CKPT_REC_XSTATE: the uncompacted xsave area, as in NT_X86_XSTATE
+ * @CKPT_REC_SHM: struct ckpt_rec_shm, then the name
+ * @CKPT_REC_PAGES: struct ckpt_rec_pages
+ * @CKPT_REC_CRED: struct ckpt_rec_cred, then u32 groups[]
+ * @CKPT_REC_FS: struct ckpt_rec_fs, then the working directory
+ * @CKPT_REC_RLIMITS: struct ckpt_rec_rlimits
+ * @CKPT_REC_FD: struct ckpt_rec_fd
+ * @CKPT_REC_FILE: struct ckpt_rec_file, then the path
+ * @CKPT_REC_PIPE: struct ckpt_rec_pipe, then the bytes in flight
+ * @CKPT_REC_SCHED: struct ckpt_rec_sched
+ * @__CKPT_REC_MAX: one more than the last
+ */
+enum ckpt_record_type {
+	CKPT_REC_UNSPEC,
+	/* made by the module */
+	CKPT_REC_PROCESS,
+	CKPT_REC_MM,
+	CKPT_REC_VMA,
+	CKPT_REC_SIGACTIONS,
+	CKPT_REC_SIGQUEUE,
+	CKPT_REC_ITIMERS,
+	CKPT_REC_POSIX_TIMER,
+	CKPT_REC_THREAD,
+	CKPT_REC_REGS,
+	CKPT_REC_XSTATE,
+	CKPT_REC_SHM,
+	CKPT_REC_PAGES,
+	/* made by ckctl; each begins with the pid it belongs to or an object id */
+	CKPT_REC_CRED = 64,
+	CKPT_REC_FS,
+	CKPT_REC_RLIMITS,
+	CKPT_REC_FD,
+	CKPT_REC_FILE,
+	CKPT_REC_PIPE,
+	CKPT_REC_SCHED,
+	__CKPT_REC_MAX,
+};
+
+#define CKPT_COMM_LEN	16
+
+/**
+ * struct ckpt_rec_process - one process (thread group)
+ * @pid: its id; this and the following as seen by the owner of the session
+ * @ppid: its parent; 0 when the parent is outside that pid namespace
+ * @pgid: its process group
+ * @sid: its session
+ * @nr_threads: CKPT_REC_THREAD records that follow, the leader first
+ * @exit_signal: sent to the parent at exit
+ * @personality: as personality(2)
+ * @flags: CKPT_PROCESS_*
+ * @oom_score_adj: as /proc/PID/oom_score_adj
+ * @pad: zero
+ * @comm: the leader's name, NUL terminated
+ */
+struct ckpt_rec_process {
+	__s32 pid;
+	__s32 ppid;
+	__s32 pgid;
+	__s32 sid;
+	__u32 nr_threads;
+	__s32 exit_signal;
+	__u32 personality;
+	__u32 flags;
+	__s32 oom_score_adj;
+	__u32 pad;
+	char comm[CKPT_COMM_LEN];
+};
+
+#define CKPT_PROCESS_CHILD_SUBREAPER	(1U << 0)
+
+/**
+ * struct ckpt_rec_mm - address space of the process
+ * @start_code: this and the following as in struct prctl_mm_map
+ * @end_code: …
+ * @start_data: …
+ * @end_data: …
+ * @start_brk: …
+ * @brk: …
+ * @start_stack: …
+ * @arg_start: …
+ * @arg_end: …
+ * @env_start: …
+ * @env_end: …
+ * @vdso_start: lowest address of the vvar and vdso mappings, 0 for none
+ * @vdso_end: one past their highest
+ * @nr_vmas: CKPT_REC_VMA records that follow
+ * @auxv_len: bytes of auxv after this struct
+ * @exe_len: bytes of the path after auxv, without a NUL
+ * @dumpable: as prctl(PR_GET_DUMPABLE)
+ */
+struct ckpt_rec_mm {
+	__u64 start_code;
+	__u64 end_code;
+	__u64 start_data;
+	__u64 end_data;
+	__u64 start_brk;
+	__u64 brk;
+	__u64 start_stack;
+	__u64 arg_start;
+	__u64 arg_end;
+	__u64 env_start;
+	__u64 env_end;
+	__u64 vdso_start;
+	__u64 vdso_end;
+	__u32 nr_vmas;
+	__u32 auxv_len;
+	__u32 exe_len;
+	__u32 dumpable;
+};
+
+/**
+ * enum ckpt_vma_kind - what backs a mapping
+ * @CKPT_VMA_ANON: private anonymous memory
+ * @CKPT_VMA_FILE: a file: private (changed pages saved) or shared
+ * @CKPT_VMA_SHM: shared anonymous memory, memfd or other tmpfs object without
+ *	a path: a CKPT_REC_SHM object
+ * @CKPT_VMA_VDSO: vvar or vdso: the kernel's own, not saved
+ */
+enum ckpt_vma_kind {
+	CKPT_VMA_ANON = 1,
+	CKPT_VMA_FILE,
+	CKPT_VMA_SHM,
+	CKPT_VMA_VDSO,
+};
+
+/**
+ * struct ckpt_rec_vma - one mapping
+ * @start: first address
+ * @end: one past the last
+ * @offset: bytes into the file or object
+ * @object: CKPT_VMA_SHM: id of the CKPT_REC_SHM; else 0
+ * @kind: enum ckpt_vma_kind
+ * @prot: PROT_*
+ * @flags: MAP_PRIVATE or MAP_SHARED, MAP_GROWSDOWN, MAP_NORESERVE, MAP_LOCKED,
+ *	CKPT_VMA_* advice
+ * @path_len: bytes of path after this struct, without a NUL
+ * @dev: device of the file, as st_dev of stat(2) (new_encode_dev)
+ * @ino: inode of the file
+ * @size: of the file, bytes
+ * @mtime_sec: of the file
+ * @mtime_nsec: …
+ * @file_writable: a shared mapping's file was open for writing
+ */
+struct ckpt_rec_vma {
+	__u64 start;
+	__u64 end;
+	__u64 offset;
+	__u64 object;
+	__u32 kind;
+	__u32 prot;
+	__u32 flags;
+	__u32 path_len;
+	__u64 dev;
+	__u64 ino;
+	__u64 size;
+	__s64 mtime_sec;
+	__u32 mtime_nsec;
+	__u32 file_writable;
+};
+
+/* madvise(2) of a mapping, in flags where hugetlb's page size would be. */
+#define CKPT_VMA_DONTFORK	(1U << 27)
+#define CKPT_VMA_WIPEONFORK	(1U << 28)
+#define CKPT_VMA_DONTDUMP	(1U << 29)
+#define CKPT_VMA_HUGEPAGE	(1U << 30)
+#define CKPT_VMA_NOHUGEPAGE	(1U << 31)
+#define CKPT_VMA_ADVICE		(31U << 27)
+
+/**
+ * struct ckpt_sigaction - as the kernel's sigaction structure on x86-64
+ * @handler: SIG_DFL 0, SIG_IGN 1, or a user address
+ * @flags: SA_*
+ * @restorer: user address
+ * @mask: bit n-1 for signal n
+ */
+struct ckpt_sigaction {
+	__u64 handler;
+	__u64 flags;
+	__u64 restorer;
+	__u64 mask;
+};
+
+/**
+ * struct ckpt_rec_itimer - one interval timer, as setitimer(2)
+ * @value_ns: time left, 0 when disarmed
+ * @interval_ns: period, 0 for one shot
+ */
+struct ckpt_rec_itimer {
+	__u64 value_ns;
+	__u64 interval_ns;
+};
+
+/**
+ * struct ckpt_rec_posix_timer - one timer_create(2) timer
+ * @id: the kernel's timer id
+ * @clock: CLOCK_*
+ * @notify: SIGEV_*
+ * @signo: …
+ * @sigev_value: sigev_value.sival_ptr
+ * @notify_tid: with SIGEV_THREAD_ID
+ * @overrun: as timer_getoverrun(2)
+ * @value_ns: time left, 0 when disarmed
+ * @interval_ns: period, 0 for one shot
+ */
+struct ckpt_rec_posix_timer {
+	__s32 id;
+	__s32 clock;
+	__s32 notify;
+	__s32 signo;
+	__u64 sigev_value;
+	__s32 notify_tid;
+	__s32 overrun;
+	__u64 value_ns;
+	__u64 interval_ns;
+};
+
+/**
+ * enum ckpt_restart_kind - a system call with a timeout that was sleeping
+ * @CKPT_RESTART_NONE: none, or one that restarts from its arguments
+ * @CKPT_RESTART_NANOSLEEP: nanosleep, clock_nanosleep
+ * @CKPT_RESTART_POLL: poll
+ * @CKPT_RESTART_FUTEX: futex wait
+ */
+enum ckpt_restart_kind {
+	CKPT_RESTART_NONE,
+	CKPT_RESTART_NANOSLEEP,
+	CKPT_RESTART_POLL,
+	CKPT_RESTART_FUTEX,
+};
+
+/**
+ * struct ckpt_rec_thread - one thread
+ * @tid: its id
+ * @flags: none yet, 0
+ * @sigmask: blocked signals, bit n-1 for signal n
+ * @sas_sp: alternate signal stack as sigaltstack(2)
+ * @sas_size: …
+ * @sas_flags: …
+ * @pdeath_signal: as prctl(PR_GET_PDEATHSIG)
+ * @robust_list: as get_robust_list(2); its length is always 24
+ * @clear_child_tid: as set_tid_address(2)
+ * @rseq_addr: as rseq(2), 0 for none
+ * @rseq_len: …
+ * @rseq_sig: …
+ * @restart_kind: enum ckpt_restart_kind
+ * @restart_clock: CLOCK_* that the time left is counted on
+ * @restart_ns: time left, 0 for passed, ~0 for no timeout
+ * @timer_slack_ns: as prctl(PR_GET_TIMERSLACK)
+ * @comm: name, NUL terminated
+ */
+struct ckpt_rec_thread {
+	__s32 tid;
+	__u32 flags;
+	__u64 sigmask;
+	__u64 sas_sp;
+	__u64 sas_size;
+	__u32 sas_flags;
+	__s32 pdeath_signal;
+	__u64 robust_list;
+	__u64 clear_child_tid;
+	__u64 rseq_addr;
+	__u32 rseq_len;
+	__u32 rseq_sig;
+	__u32 restart_kind;
+	__s32 restart_clock;
+	__u64 restart_ns;
+	__u64 timer_slack_ns;
+	char comm[CKPT_COMM_LEN];
+};
+
+/**
+ * struct ckpt_rec_shm - one shared memory object, however many map it
+ * @id: named by CKPT_REC_VMA
+ * @size: bytes
+ * @name_len: bytes of name after this struct, for people only
+ * @pad: zero
+ */
+struct ckpt_rec_shm {
+	__u64 id;
+	__u64 size;
+	__u32 name_len;
+	__u32 pad;
+};
+
+/**
+ * enum ckpt_pages_owner - whose pages a CKPT_REC_PAGES describes
+ * @CKPT_PAGES_MM: a process's private memory; the owner is its pid and
+ *	addresses are virtual addresses
+ * @CKPT_PAGES_SHM: a shared object; the owner is its id and addresses are
+ *	offsets
+ */
+enum ckpt_pages_owner {
+	CKPT_PAGES_MM = 1,
+	CKPT_PAGES_SHM,
+};
+
+/**
+ * struct ckpt_rec_pages - where one owner's pages are
+ * @owner: pid or shared object id
+ * @owner_kind: enum ckpt_pages_owner
+ * @generation: 0 as the module makes it; ckctl fills in the generation
+ * @index_pos: bytes into that generation's index, of the first run
+ * @nr_runs: how many
+ * @nr_pages: in these runs, zero ones counted
+ */
+struct ckpt_rec_pages {
+	__u64 owner;
+	__u32 owner_kind;
+	__u32 generation;
+	__u64 index_pos;
+	__u64 nr_runs;
+	__u64 nr_pages;
+};
+
+#define CKPT_PAGE_SIZE		4096
+#define CKPT_RUN_MAX_PAGES	256
+
+/**
+ * struct ckpt_run - consecutive pages, the unit that is checked
+ * @addr: virtual address or offset in the object, page aligned; ascending
+ *	within one CKPT_REC_PAGES
+ * @pos: bytes into the page file, page aligned; 0 with CKPT_RUN_ZERO
+ * @nr_pages: 1 to CKPT_RUN_MAX_PAGES, any number with CKPT_RUN_ZERO
+ * @flags: CKPT_RUN_ZERO: all zeros, nothing in the page file
+ * @xxh64: of the page data, seed 0; 0 with CKPT_RUN_ZERO
+ */
+struct ckpt_run {
+	__u64 addr;
+	__u64 pos;
+	__u32 nr_pages;
+	__u32 flags;
+	__u64 xxh64;
+};
+
+#define CKPT_RUN_ZERO	(1U << 0)
+
+/**
+ * struct ckpt_rec_cred - credentials of a process, as in /proc/PID/status
+ * @pid: the process
+ * @uid: …
+ * @euid: …
+ * @suid: …
+ * @fsuid: …
+ * @gid: …
+ * @egid: …
+ * @sgid: …
+ * @fsgid: …
+ * @no_new_privs: 0 or 1
+ * @seccomp: mode; only 0 can be saved
+ * @nr_groups: u32 each, after this struct
+ * @cap_inh: capability sets
+ * @cap_prm: …
+ * @cap_eff: …
+ * @cap_bnd: …
+ * @cap_amb: …
+ */
+struct ckpt_rec_cred {
+	__s32 pid;
+	__u32 uid;
+	__u32 euid;
+	__u32 suid;
+	__u32 fsuid;
+	__u32 gid;
+	__u32 egid;
+	__u32 sgid;
+	__u32 fsgid;
+	__u32 no_new_privs;
+	__u32 seccomp;
+	__u32 nr_groups;
+	__u64 cap_inh;
+	__u64 cap_prm;
+	__u64 cap_eff;
+	__u64 cap_bnd;
+	__u64 cap_amb;
+};
+
+/**
+ * struct ckpt_rec_fs - what umask(2) and chdir(2) set
+ * @pid: the process
+ * @umask: …
+ * @cwd_len: bytes of path after this struct, without a NUL
+ * @pad: zero
+ */
+struct ckpt_rec_fs {
+	__s32 pid;
+	__u32 umask;
+	__u32 cwd_len;
+	__u32 pad;
+};
+
+/**
+ * struct ckpt_rec_sched - nice value of a process
+ * @pid: the process
+ * @nice: -20 to 19
+ */
+struct ckpt_rec_sched {
+	__s32 pid;
+	__s32 nice;
+};
+
+#define CKPT_NR_RLIMITS 16
+
+/**
+ * struct ckpt_rlimit - ~0 for unlimited
+ * @cur: soft
+ * @max: hard
+ */
+struct ckpt_rlimit {
+	__u64 cur;
+	__u64 max;
+};
+
+/**
+ * struct ckpt_rec_rlimits - limits of a process
+ * @pid: the process
+ * @pad: zero
+ * @limits: in RLIMIT_* order
+ */
+struct ckpt_rec_rlimits {
+	__s32 pid;
+	__u32 pad;
+	struct ckpt_rlimit limits[CKPT_NR_RLIMITS];
+};
+
+/**
+ * struct ckpt_rec_fd - one file descriptor
+ * @pid: the process
+ * @fd: its number
+ * @flags: FD_CLOEXEC
+ * @pad: zero
+ * @file: id of the CKPT_REC_FILE, the open file description, which several
+ *	descriptors and processes may share
+ */
+struct ckpt_rec_fd {
+	__s32 pid;
+	__s32 fd;
+	__u32 flags;
+	__u32 pad;
+	__u64 file;
+};
+
+/**
+ * enum ckpt_file_kind - what an open file description refers to
+ * @CKPT_FILE_REG: a regular file
+ * @CKPT_FILE_DIR: a directory
+ * @CKPT_FILE_CHR: a character device without state: null, zero, full, random, urandom
+ * @CKPT_FILE_PIPE: an end of a pipe between the job's processes: object is the CKPT_REC_PIPE
+ * @CKPT_FILE_STDIO: something outside of the job (terminal, pipe, socket) that
+ *	stood at descriptor 0, 1 or 2: re-plugged by role to the new launch
+ */
+enum ckpt_file_kind {
+	CKPT_FILE_REG = 1,
+	CKPT_FILE_DIR,
+	CKPT_FILE_CHR,
+	CKPT_FILE_PIPE,
+	CKPT_FILE_STDIO,
+};
+
+/**
+ * struct ckpt_rec_file - one open file description
+ * @id: named by CKPT_REC_FD
+ * @kind: enum ckpt_file_kind
+ * @flags: O_* as fcntl(F_GETFL), access mode included
+ * @pos: offset
+ * @object: CKPT_FILE_PIPE: id of the pipe; CKPT_FILE_STDIO: 0, 1 or 2, the role
+ * @dev: st_dev
+ * @ino: st_ino
+ * @rdev: st_rdev of a device
+ * @mode: st_mode
+ * @path_len: bytes of path after this struct, without a NUL
+ * @size: st_size
+ * @mtime_sec: st_mtim
+ * @mtime_nsec: …
+ * @pad: zero
+ */
+struct ckpt_rec_file {
+	__u64 id;
+	__u32 kind;
+	__u32 flags;
+	__s64 pos;
+	__u64 object;
+	__u64 dev;
+	__u64 ino;
+	__u64 rdev;
+	__u32 mode;
+	__u32 path_len;
+	__u64 size;
+	__s64 mtime_sec;
+	__u32 mtime_nsec;
+	__u32 pad;
+};
+
+/**
+ * struct ckpt_rec_pipe - one pipe
+ * @id: named by CKPT_REC_FILE
+ * @capacity: bytes, as fcntl(F_GETPIPE_SZ)
+ * @data_len: bytes in flight, after this struct
+ */
+struct ckpt_rec_pipe {
+	__u64 id;
+	__u32 capacity;
+	__u32 data_len;
+};
+
+#endif /* _UAPI_LINUX_CKPT_IMAGE_H */
