@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: GPL-2.0
+/* The kinds of state, in the order of their records, and the walk over them. */
+#include "state/state.h"
+#include <linux/sched.h>
+#include "arch/x86/regs.h"
+#include "report.h"
+#include "state/mm.h"
+#include "state/process.h"
+#include "state/signals.h"
+#include "state/thread.h"
+#include "state/timers.h"
+
+/*
+ * process and thread first: their records open what the others' belong to.
+ * Timers before signals: one that expires in between is saved twice, not lost.
+ */
+const struct ckpt_state_ops *const ckpt_state_table[] = {
+	&ckpt_process_ops,
+	&ckpt_thread_ops,
+	&ckpt_regs_ops,
+	&ckpt_mm_ops,
+	&ckpt_timers_ops,
+	&ckpt_signals_ops,
+	NULL,
+};
+
+/**
+ * ckpt_state_check() - can every process of the session be saved?
+ * @s: the session, frozen and proved
+ *
+ * Return: 0 or a noted failure that names the first obstacle.
+ */
+int ckpt_state_check(struct ckpt_session *s)
+{
+	const struct ckpt_state_ops *const *ops;
+	unsigned int i;
+	int ret;
+
+	for (i = 0; i < s->nr_procs; i++) {
+		if (ckpt_session_stopped(s))
+			return -ECANCELED;
+		for (ops = ckpt_state_table; *ops; ops++) {
+			ret = (*ops)->check ? (*ops)->check(s, &s->procs[i]) : 0;
+			if (ret)
+				return ret;
+		}
+		cond_resched();
+	}
+	return ckpt_process_check_sharing(s);
+}
+
+static int dump_process(struct ckpt_session *s, struct ckpt_process *p)
+{
+	const struct ckpt_state_ops *const *ops;
+	unsigned int i;
+	int ret;
+
+	for (ops = ckpt_state_table; *ops; ops++) {
+		ret = (*ops)->dump ? (*ops)->dump(s, p) : 0;
+		if (ret)
+			return ret;
+	}
+	for (i = 0; i < p->nr_threads; i++) {
+		for (ops = ckpt_state_table; *ops; ops++) {
+			ret = (*ops)->dump_thread ? (*ops)->dump_thread(s, p, p->threads[i]) : 0;
+			if (ret)
+				return ret;
+		}
+	}
+	return 0;
+}
+
+/**
+ * ckpt_state_dump() - record the state of every process and thread
+ * @s: the session, checked
+ *
+ * Return: 0 or a noted failure.
+ */
+int ckpt_state_dump(struct ckpt_session *s)
+{
+	unsigned int i;
+	int ret;
+
+	for (i = 0; i < s->nr_procs; i++) {
+		if (ckpt_session_stopped(s))
+			return -ECANCELED;
+		ret = dump_process(s, &s->procs[i]);
+		if (ret)
+			return ret;
+		cond_resched();
+	}
+	return 0;
+}
