@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* One checkpoint under way, inside of this directory. */
+#ifndef CKCTL_CHECKPOINT_CONTEXT_H
+#define CKCTL_CHECKPOINT_CONTEXT_H
+
+#include "../image/image.h"
+#include "../nl.h"
+#include "../state/proc.h"
+#include "../state/state.h"
+#include "checkpoint.h"
+
+struct progress;
+
+struct checkpoint {
+	const struct checkpoint_request *req;
+	struct checkpoint_result *res;
+	uint64_t start_ns, frozen_ns;
+	int cgroup_fd, signal_fd;
+	struct nl *nl;
+	struct nl_info info;
+	struct nl_msg *snapshot, *thaw;	/* made before the freeze */
+	struct image_writer *writer;
+	struct image_meta meta;
+	struct dump dump;
+	struct proc *early;		/* opened before the freeze, and not in dump.procs */
+	size_t nr_early;
+	struct progress *progress;
+	uint64_t index_pos;		/* of a stream: where the next run goes */
+};
+
+/* checkpoint.c: nl_wait() in what MaxWait leaves; may the next step be begun? */
+int checkpoint_wait(struct checkpoint *c, enum ckpt_event event, const struct nl_stream *stream,
+		    struct nl_event *ev);
+int checkpoint_may_go_on(const struct checkpoint *c);
+
+/* save.c: from the snapshot to the image, in this order: records or pages first. */
+int save_records(struct checkpoint *c);
+int save_pages(struct checkpoint *c);
+int save_commit(struct checkpoint *c);
+
+#endif

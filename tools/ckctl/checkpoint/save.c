@@ -1,0 +1,197 @@
+// SPDX-License-Identifier: GPL-2.0
+/* The image of a snapshot: records, pages, manifest.  The job runs, unless it is held. */
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/utsname.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <netlink/attr.h>
+#include <netlink/msg.h>
+
+#include "context.h"
+#include "out.h"
+#include "restart/vdso.h"
+
+static int take_records(struct nlattr **tb, void *arg)
+{
+	struct checkpoint *c = arg;
+	struct ckpt_record head;
+	const char *data;
+	size_t len, pos;
+
+	if (!tb[CKPT_A_RECORDS])
+		return CK_OK;
+	data = nla_data(tb[CKPT_A_RECORDS]);
+	len = (size_t)nla_len(tb[CKPT_A_RECORDS]);
+	for (pos = 0; pos + sizeof(head) <= len; pos += sizeof(head) + CKPT_RECORD_ALIGN(head.len)) {
+		memcpy(&head, data + pos, sizeof(head));
+		c->res->nr_tasks += head.type == CKPT_REC_PROCESS;
+		c->res->nr_threads += head.type == CKPT_REC_THREAD;
+	}
+	return image_put_raw(c->writer, data, len);
+}
+
+/* The module's records come first. */
+int save_records(struct checkpoint *c)
+{
+	struct nl_msg *msg = nl_new(c->nl, CKPT_CMD_DUMP);
+	int rc;
+
+	if (!msg)
+		return CK_FAILED;
+	rc = nl_fetch(c->nl, msg, take_records, c);
+	c->dump.writer = c->writer;
+	return rc ? rc : state_dump(&c->dump);
+}
+
+static int write_all(int fd, const void *data, size_t len, uint64_t pos)
+{
+	const char *from = data;
+
+	while (len) {
+		ssize_t n = pwrite(fd, from, len, (off_t)pos);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0)
+			return fail_errno(n ? errno : ENOSPC, "cannot write the pages");
+		from += n;
+		pos += (uint64_t)n;
+		len -= (size_t)n;
+	}
+	return CK_OK;
+}
+
+/* A stream's pages: as the module would have written them into the files. */
+static int take_pages(const struct ckpt_rec_pages *owner, const void *data_runs, size_t nr_runs,
+		      const void *data, size_t len, void *arg)
+{
+	const struct ckpt_run *runs = data_runs;
+	struct checkpoint *c = arg;
+	size_t i;
+	int rc;
+
+	(void)owner;
+	for (i = 0; i < nr_runs && runs[i].flags & CKPT_RUN_ZERO; i++)
+		;
+	/* All data of a message lies together. */
+	rc = len ? write_all(image_page_fd(c->writer), data, len, runs[i].pos) : CK_OK;
+	if (!rc)
+		rc = write_all(image_index_fd(c->writer), runs, nr_runs * sizeof(*runs), c->index_pos);
+	c->index_pos += nr_runs * sizeof(*runs);
+	return rc;
+}
+
+static void show_progress(uint64_t bytes, void *arg)
+{
+	struct checkpoint *c = arg;
+
+	progress_update(c->progress, bytes);
+}
+
+int save_pages(struct checkpoint *c)
+{
+	struct nl_stream stream = { .pages = take_pages, .progress = show_progress, .arg = c };
+	struct nl_msg *msg = nl_new(c->nl, CKPT_CMD_WRITE);
+	const struct ckpt_rec_pages *pages;
+	struct nl_event ev;
+	size_t i, nr;
+	int rc = CK_OK;
+
+	if (!msg)
+		return CK_FAILED;
+	if (!c->req->stream) {
+		nla_put_s32(msg, CKPT_A_PAGE_FD, image_page_fd(c->writer));
+		nla_put_s32(msg, CKPT_A_INDEX_FD, image_index_fd(c->writer));
+	} else if (fcntl(image_page_fd(c->writer), F_SETFL, 0) < 0) {
+		/* Off O_DIRECT: what comes through a socket is not aligned. */
+		rc = fail_errno(errno, "cannot set the flags of the page file");
+	}
+	c->progress = progress_start("writing", c->res->nr_pages * CKPT_PAGE_SIZE);
+	if (rc)
+		nlmsg_free(msg);
+	else
+		rc = nl_request(c->nl, msg, NULL, NULL);
+	if (!rc)
+		rc = checkpoint_wait(c, CKPT_EVENT_WRITTEN, &stream, &ev);
+	progress_end(c->progress);
+	if (rc)
+		return rc;
+	c->res->bytes = ev.nr_bytes;
+	c->res->nr_zero = ev.nr_zero;
+	pages = ev.pages;
+	nr = ev.pages_len / sizeof(*pages);
+	for (i = 0; i < nr && !rc; i++)
+		rc = image_put(c->writer, CKPT_REC_PAGES, &pages[i], sizeof(pages[i]), NULL, 0);
+	return rc;
+}
+
+/* The arguments of @p, NULL terminated; for people, so that errors leave them out. */
+static char **read_argv(struct dump *d, const struct proc *p)
+{
+	static char text[65536];
+	ssize_t len = proc_text(p, -1, "cmdline", text, sizeof(text));
+	size_t nr = 0, pos;
+	char **argv, *copy;
+
+	if (len <= 0 || !(copy = dump_strdup(d, text, (size_t)len)))
+		return NULL;
+	argv = dump_alloc(d, ((size_t)len + 1) * sizeof(char *));
+	for (pos = 0; argv && pos < (size_t)len; pos += strlen(copy + pos) + 1)
+		argv[nr++] = copy + pos;
+	return argv;
+}
+
+static int fill_meta(struct checkpoint *c)
+{
+	struct image_meta *m = &c->meta;
+	const struct proc *first = &c->dump.procs[0];
+	const char *uid = proc_status(first->status, "Uid");
+	struct utsname u;
+
+	uname(&u);
+	snprintf(m->id, sizeof(m->id), "%s", c->req->id);
+	snprintf(m->cgroup, sizeof(m->cgroup), "%s", c->req->cgroup);
+	snprintf(m->host, sizeof(m->host), "%s", u.nodename);
+	snprintf(m->kernel, sizeof(m->kernel), "%s", u.release);
+	snprintf(m->arch, sizeof(m->arch), "%.31s", u.machine);
+	m->xfeatures = c->info.xfeatures;
+	m->xstate_size = c->info.xstate_size;
+	m->uid = uid ? (uint32_t)strtoul(uid, NULL, 10) : 0;
+	m->time = (int64_t)time(NULL);
+	m->standstill_ns = c->res->standstill_ns;
+	m->bytes = c->res->bytes;
+	m->nr_tasks = c->res->nr_tasks;
+	m->nr_threads = c->res->nr_threads;
+	m->argv = read_argv(&c->dump, first);
+	return vdso_hash(m->vdso, sizeof(m->vdso));
+}
+
+int save_commit(struct checkpoint *c)
+{
+	struct image_writer *w = c->writer;
+	char path[PATH_MAX];
+	int rc;
+
+	/* The slow part of a commit; after it, there is no turning back. */
+	if (fdatasync(image_page_fd(w)) < 0)
+		return fail_errno(errno, "cannot write the pages");
+	rc = checkpoint_may_go_on(c);
+	if (!rc)
+		rc = fill_meta(c);
+	if (!rc)
+		rc = image_path(path, sizeof(path), c->req->image_dir, c->req->id);
+	if (rc)
+		return rc;
+	c->res->generation = image_writer_generation(w);
+	c->writer = NULL;
+	rc = image_commit(w, &c->meta, c->req->keep ? c->req->keep : 1);
+	if (!rc && !(c->res->image = strdup(path)))
+		rc = fail(CK_FAILED, "out of memory");
+	return rc;
+}

@@ -1,0 +1,149 @@
+// SPDX-License-Identifier: GPL-2.0
+#include "cmd.h"
+
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "checkpoint/checkpoint.h"
+#include "job/target.h"
+#include "json.h"
+#include "out.h"
+
+static const char usage[] =
+	"Usage: ckctl create [OPTION]… TARGET [ImageDir=DIR] [MaxWait=SECONDS]\n"
+	"       ckctl create [OPTION]… --cgroup=PATH [ImageDir=DIR] [MaxWait=SECONDS]\n"
+	"Checkpoint a job now: TARGET is the name that \"ckctl run\" gave it.  The image is\n"
+	"DIR/TARGET.ckpt, where it was told to go when the job was started, or here.\n\n"
+	"      --cgroup=PATH     all processes of this cgroup, and of those below it\n"
+	"      --name=ID         with --cgroup, name of the image (that of the cgroup)\n"
+	"      --image-dir=DIR   the same as ImageDir=DIR\n"
+	"      --max-wait=SECONDS  the same as MaxWait=SECONDS: when the checkpoint is not\n"
+	"                        complete by then, it has failed and the job runs on\n"
+	"      --keep=N          keep the last N checkpoints (1)\n"
+	"      --kill            end the job when the checkpoint is complete\n"
+	"      --leave-frozen    leave the job frozen then; \"ckctl thaw\" lets it run on\n"
+	"      --stop            write while the job stands still, not behind its back\n"
+	"      --stream          have the pages sent instead of written by the kernel\n"
+	"      --json            the result as JSON\n"
+	"  -q, --quiet           no progress, no notices\n";
+
+enum {
+	OPT_CGROUP = CMD_JSON + 1, OPT_NAME, OPT_IMAGE_DIR, OPT_MAX_WAIT, OPT_KEEP, OPT_KILL,
+	OPT_LEAVE_FROZEN, OPT_STOP, OPT_STREAM,
+};
+
+static const struct option options[] = {
+	{ "cgroup", required_argument, NULL, OPT_CGROUP },
+	{ "name", required_argument, NULL, OPT_NAME },
+	{ "image-dir", required_argument, NULL, OPT_IMAGE_DIR },
+	{ "max-wait", required_argument, NULL, OPT_MAX_WAIT },
+	{ "keep", required_argument, NULL, OPT_KEEP },
+	{ "kill", no_argument, NULL, OPT_KILL },
+	{ "leave-frozen", no_argument, NULL, OPT_LEAVE_FROZEN },
+	{ "stop", no_argument, NULL, OPT_STOP },
+	{ "stream", no_argument, NULL, OPT_STREAM },
+	CMD_OPTIONS
+};
+
+static int parse_option(int c, struct target *t, struct checkpoint_request *req)
+{
+	switch (c) {
+	case OPT_CGROUP:
+		t->cgroup = optarg;
+		return CMD_GO_ON;
+	case OPT_NAME:
+		t->id = optarg;
+		return CMD_GO_ON;
+	case OPT_IMAGE_DIR:
+		t->image_dir = optarg;
+		return CMD_GO_ON;
+	case OPT_MAX_WAIT:
+		return target_max_wait(t, optarg) ? CK_USAGE : CMD_GO_ON;
+	case OPT_KEEP:
+		return job_parse_keep(&req->keep, optarg) ? CK_USAGE : CMD_GO_ON;
+	case OPT_KILL:
+		req->kill = true;
+		return CMD_GO_ON;
+	case OPT_LEAVE_FROZEN:
+		req->leave_frozen = true;
+		return CMD_GO_ON;
+	case OPT_STOP:
+		req->stop = true;
+		return CMD_GO_ON;
+	case OPT_STREAM:
+		req->stream = true;
+		return CMD_GO_ON;
+	default:
+		return cmd_option(c, usage);
+	}
+}
+
+static int parse(int argc, char **argv, struct target *t, struct checkpoint_request *req)
+{
+	int c, rc;
+
+	while ((c = getopt_long(argc, argv, CMD_SHORT, options, NULL)) != -1) {
+		rc = parse_option(c, t, req);
+		if (rc != CMD_GO_ON)
+			return rc;
+	}
+	for (; optind < argc; optind++)
+		if (target_operand(t, argv[optind]))
+			return CK_USAGE;
+	if (req->kill && req->leave_frozen)
+		return cmd_usage(argv, "--kill and --leave-frozen exclude each other");
+	return CMD_GO_ON;
+}
+
+static const char *plural(uint64_t n)
+{
+	return n == 1 ? "" : "s";
+}
+
+static int print(const struct checkpoint_result *res)
+{
+	double seconds = (double)res->duration_ns / 1e9;
+	uint64_t rate = seconds > 0 ? (uint64_t)((double)res->bytes / seconds) : 0;
+
+	if (out_json)
+		return json_print(json_pack("{s:o, s:I, s:I, s:I, s:I, s:I, s:I, s:f, s:f, s:I}",
+			"image", json_text(res->image), "tasks", (json_int_t)res->nr_tasks,
+			"threads", (json_int_t)res->nr_threads, "bytes", (json_int_t)res->bytes,
+			"pages", (json_int_t)res->nr_pages, "zero_pages", (json_int_t)res->nr_zero,
+			"copied_pages", (json_int_t)res->nr_copied, "seconds", seconds,
+			"standstill_ms", (double)res->standstill_ns / 1e6,
+			"generation", (json_int_t)res->generation));
+	printf("made %s: %ju task%s, %ju thread%s, %s in %.2f s (%s/s), stood still %s\n", res->image,
+	       (uintmax_t)res->nr_tasks, plural(res->nr_tasks), (uintmax_t)res->nr_threads,
+	       plural(res->nr_threads), human_bytes(res->bytes), seconds, human_bytes(rate),
+	       human_ns(res->standstill_ns));
+	return CK_OK;
+}
+
+int cmd_create(int argc, char **argv)
+{
+	struct checkpoint_request req = { 0 };
+	struct checkpoint_result res;
+	struct target t = { 0 };
+	struct job job;
+	int rc;
+
+	rc = parse(argc, argv, &t, &req);
+	if (rc != CMD_GO_ON)
+		return rc;
+	rc = target_find(&t, &job);
+	if (rc)
+		return rc;
+	req.cgroup = job.cgroup;
+	req.id = job.id;
+	req.image_dir = job.image_dir;
+	req.max_wait_ms = t.max_wait_ms;
+	if (!req.keep)
+		req.keep = job.keep;
+	rc = checkpoint_make(&req, &res);
+	if (!rc)
+		rc = print(&res);
+	checkpoint_result_free(&res);
+	return rc;
+}

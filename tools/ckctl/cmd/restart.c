@@ -1,0 +1,321 @@
+// SPDX-License-Identifier: GPL-2.0
+#include "cmd.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <libgen.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "interval.h"
+#include "job/cgroup.h"
+#include "job/supervise.h"
+#include "job/target.h"
+#include "json.h"
+#include "out.h"
+#include "restart/restart.h"
+
+static const char usage[] =
+	"Usage: ckctl restart [OPTION]… IMAGE[@GENERATION] [ImageDir=DIR]\n"
+	"Continue a job from its last checkpoint.  IMAGE is a path, or the name of a job,\n"
+	"looked up as NAME.ckpt in ImageDir or the current directory.  The job gets the\n"
+	"standard streams of this command, which passes signals on to it and ends as it\n"
+	"ends.\n\n"
+	"      --checkpoint=INTERVAL  checkpoint the job again, at this interval\n"
+	"      --detach               return when the job runs\n"
+	"      --force                accept files that were changed since the checkpoint\n"
+	"      --image-dir=DIR        the same as ImageDir=DIR\n"
+	"      --keep=N               keep the last N checkpoints (1)\n"
+	"      --name=ID              name of the job (that of the image)\n"
+	"      --pidfile=FILE         write the id of the job's first process to FILE\n"
+	"      --json                 what was restarted, as JSON, with --detach\n"
+	"  -q, --quiet                no progress, no notices\n";
+
+enum {
+	OPT_CHECKPOINT = CMD_JSON + 1, OPT_DETACH, OPT_FORCE, OPT_IMAGE_DIR, OPT_KEEP, OPT_NAME,
+	OPT_PIDFILE,
+};
+
+static const struct option options[] = {
+	{ "checkpoint", required_argument, NULL, OPT_CHECKPOINT },
+	{ "detach", no_argument, NULL, OPT_DETACH },
+	{ "force", no_argument, NULL, OPT_FORCE },
+	{ "image-dir", required_argument, NULL, OPT_IMAGE_DIR },
+	{ "keep", required_argument, NULL, OPT_KEEP },
+	{ "name", required_argument, NULL, OPT_NAME },
+	{ "pidfile", required_argument, NULL, OPT_PIDFILE },
+	CMD_OPTIONS
+};
+
+struct request_line {
+	const char *image, *image_dir, *name, *pidfile;
+	uint64_t interval_s;
+	unsigned int keep;
+	bool detach, force;
+};
+
+/* ---- the command line ---- */
+
+static int parse_operand(struct request_line *q, char **argv, const char *arg)
+{
+	if (strncasecmp(arg, "ImageDir=", 9) == 0)
+		q->image_dir = arg + 9;
+	else if (!q->image)
+		q->image = arg;
+	else
+		return cmd_usage(argv, "restart takes one image, \"%s\" is too many", arg);
+	return CK_OK;
+}
+
+static int parse(struct request_line *q, int argc, char **argv)
+{
+	int c, rc;
+
+	while ((c = getopt_long(argc, argv, CMD_SHORT, options, NULL)) != -1) {
+		rc = CK_OK;
+		switch (c) {
+		case OPT_CHECKPOINT:
+			rc = interval_parse(optarg, &q->interval_s);
+			break;
+		case OPT_DETACH:
+			q->detach = true;
+			break;
+		case OPT_FORCE:
+			q->force = true;
+			break;
+		case OPT_IMAGE_DIR:
+			q->image_dir = optarg;
+			break;
+		case OPT_KEEP:
+			q->keep = (unsigned int)strtoul(optarg, NULL, 10);
+			if (!q->keep || q->keep > 1000)
+				rc = cmd_usage(argv, "--keep takes a number from 1 to 1000");
+			break;
+		case OPT_NAME:
+			q->name = optarg;
+			rc = job_check_id(optarg);
+			break;
+		case OPT_PIDFILE:
+			q->pidfile = optarg;
+			break;
+		default:
+			rc = cmd_option(c, usage);
+			if (rc == CMD_GO_ON)
+				rc = CK_OK;
+			else
+				return rc == CK_OK ? CMD_GO_ON : rc;
+		}
+		if (rc)
+			return rc;
+	}
+	for (; optind < argc; optind++) {
+		rc = parse_operand(q, argv, argv[optind]);
+		if (rc)
+			return rc;
+	}
+	if (!q->image)
+		return cmd_usage(argv, "restart what?  Give the image or the name of the job");
+	if (q->detach && q->interval_s)
+		return cmd_usage(argv, "--checkpoint needs somebody who stays: not with --detach");
+	return CK_OK;
+}
+
+static int find_image(const struct request_line *q, char *path, size_t size)
+{
+	const char *at = strrchr(q->image, '@');
+	char name[4400];
+	size_t len;
+	int rc;
+
+	if (!q->image_dir || strchr(q->image, '/'))
+		return cmd_image_path(path, size, q->image);
+	if (!at)
+		return image_path(path, size, q->image_dir, q->image);
+	snprintf(name, sizeof(name), "%.*s", (int)(at - q->image), q->image);
+	rc = image_path(path, size, q->image_dir, name);
+	len = strlen(path);
+	if (!rc && len + strlen(at) < size)
+		strcpy(path + len, at);
+	return rc;
+}
+
+/* ---- the steps ---- */
+
+/* Another layout of our own address space: the same command line once more. */
+static int exec_again(void)
+{
+	static char text[128 * 1024];
+	static char *args[4096];
+	const char *tried = getenv("CKCTL_LAYOUTS");
+	char number[16];
+	size_t nr = 0, at;
+	int fd, n = tried ? atoi(tried) : 0;
+	ssize_t len;
+
+	if (n >= 16)
+		return fail(CK_REFUSED, "the vdso of the saved processes lies where ckctl itself is "
+			    "mapped; is address space randomization off?");
+	snprintf(number, sizeof(number), "%d", n + 1);
+	setenv("CKCTL_LAYOUTS", number, 1);
+	fd = open("/proc/self/cmdline", O_RDONLY | O_CLOEXEC);
+	len = fd < 0 ? -1 : read(fd, text, sizeof(text));
+	if (len <= 0 || len == sizeof(text))
+		return fail_errno(errno, "cannot read my own command line");
+	for (at = 0; at < (size_t)len && nr + 1 < sizeof(args) / sizeof(args[0]); nr++) {
+		args[nr] = text + at;
+		at += strlen(text + at) + 1;
+	}
+	execv("/proc/self/exe", args);
+	return fail_errno(errno, "cannot execute ckctl again");
+}
+
+static int verify(const struct image *image)
+{
+	long cpus = sysconf(_SC_NPROCESSORS_ONLN);
+
+	return image_verify_pages(image, cpus > 0 ? (unsigned int)cpus : 1);
+}
+
+static int write_pidfile(const char *path, pid_t pid)
+{
+	FILE *file = fopen(path, "we");
+	bool ok = file && fprintf(file, "%d\n", pid) > 0;
+
+	if (file && fclose(file) != 0)
+		ok = false;
+	return ok ? CK_OK : fail_errno(errno, "cannot write %s", path);
+}
+
+/* The job that it becomes: its checkpoints go where the image is. */
+static int describe(const struct request_line *q, const struct image *image, struct job *job)
+{
+	const char *name = q->name ? q->name : image->meta.id;
+	char *path = realpath(image->path, NULL);
+	int rc;
+
+	memset(job, 0, sizeof(*job));
+	job->keep = q->keep;
+	if (!path)
+		return fail_errno(errno, "cannot find the directory of %s", image->path);
+	snprintf(job->image_dir, sizeof(job->image_dir), "%s", dirname(path));
+	free(path);
+	rc = job_check_id(name);
+	if (!rc)
+		memcpy(job->id, name, strlen(name) + 1);
+	return rc;
+}
+
+static int tell(const struct restart *r, const struct job *job, const struct request_line *q,
+		uint64_t ns)
+{
+	const struct image *img = r->image;
+
+	if (out_json && q->detach)
+		return json_print(json_pack("{s:o, s:I, s:I, s:I, s:I, s:I, s:o}", "id",
+					    json_text(job->id), "pid", (json_int_t)r->tree.main, "tasks",
+					    (json_int_t)img->nr_processes, "threads",
+					    (json_int_t)r->tree.nr_threads, "bytes",
+					    (json_int_t)img->meta.bytes, "ns", (json_int_t)ns,
+					    "cgroup", json_text(job->cgroup)));
+	/* stdout is the job's own, unless there is nobody else to read it. */
+	if (!out_quiet)
+		fprintf(q->detach ? stdout : stderr, "restarted %s: %zu task%s, %zu thread%s, %s in %s\n",
+			job->id, img->nr_processes, img->nr_processes == 1 ? "" : "s",
+			r->tree.nr_threads, r->tree.nr_threads == 1 ? "" : "s",
+			human_bytes(img->meta.bytes), human_ns(ns));
+	return CK_OK;
+}
+
+static uint64_t now_ns(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * 1000000000 + (uint64_t)ts.tv_nsec;
+}
+
+/* All that can be found out while nothing has happened yet. */
+static int look(struct restart *r, const char *path)
+{
+	struct image *image;
+	int rc = image_open(&image, path);
+
+	if (rc)
+		return rc;
+	r->image = image;
+	rc = tree_plan(&r->tree, image);
+	if (!rc)
+		rc = nl_open(&r->nl);
+	if (!rc)
+		rc = restart_check(r);
+	if (!rc)
+		rc = restart_layout(r);
+	if (rc == VDSO_TAKEN)
+		rc = exec_again();
+	if (!rc)
+		rc = verify(image);
+	return rc ? rc : restart_prepare(r);
+}
+
+/* The restarted job runs in a cgroup and under a name of its own. */
+static int start(struct restart *r, struct job *job, const struct request_line *q)
+{
+	sigset_t old;
+	int rc = cgroup_make(job->id, job->cgroup, sizeof(job->cgroup), &r->cgroup_fd);
+
+	if (rc)
+		return rc;
+	/* From here on they end the restart in good order, later they are the job's. */
+	job_block_signals(&old);
+	rc = job_register(job);
+	if (!rc && q->pidfile)
+		rc = write_pidfile(q->pidfile, r->tree.main);
+	if (!rc)
+		rc = restart_run(r);
+	if (rc) {
+		cgroup_remove(job->cgroup);
+		job_unregister(job);
+	}
+	return rc;
+}
+
+int cmd_restart(int argc, char **argv)
+{
+	struct request_line q = { .keep = 1 };
+	struct restart r = { .cgroup_fd = -1 };
+	uint64_t began = now_ns();
+	struct job job;
+	char path[4500];
+	pid_t root;
+	int rc;
+
+	rc = parse(&q, argc, argv);
+	if (rc)
+		return rc == CMD_GO_ON ? CK_OK : rc;
+	r.state.force = q.force;
+	rc = find_image(&q, path, sizeof(path));
+	if (!rc)
+		rc = look(&r, path);
+	if (!rc)
+		rc = describe(&q, r.image, &job);
+	if (!rc)
+		rc = start(&r, &job, &q);
+	if (rc) {
+		restart_release(&r);
+		return rc;
+	}
+	rc = tell(&r, &job, &q, now_ns() - began);
+	root = r.tree.main;
+	/* What follows may take days. */
+	restart_release(&r);
+	if (q.detach)
+		return rc;
+	rc = job_supervise(&job, root, q.interval_s);
+	job_end(&job);
+	return rc;
+}

@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* Steps of image_open(): records to structs, then every rule they must keep. */
+#ifndef CKCTL_IMAGE_PARSE_H
+#define CKCTL_IMAGE_PARSE_H
+
+#include "image.h"
+
+/* Where in the records a problem is: …/gen-<n> and the byte. */
+struct parse {
+	struct image *img;
+	const char *path;		/* the generation's directory */
+};
+
+/* Fill @img->processes and so on from @img->records. */
+int parse_records(const struct parse *p);
+/* Every rule inside one record and between records that needs no index file. */
+int check_records(const struct parse *p);
+/* Every run of every CKPT_REC_PAGES; the generations' files are open. */
+int check_runs(const struct parse *p);
+
+/* "…/gen-1 is damaged: records, byte 123: …" for what @at points to (NULL:
+ * the records as a whole). */
+int damaged(const struct parse *p, const void *at, const char *fmt, ...)
+	__attribute__((format(printf, 3, 4)));
+
+/* Objects by id: sorted once, then searched. */
+struct id_map {
+	struct id_entry {
+		uint64_t id;
+		size_t index;
+	} *entries;
+	size_t nr;
+};
+
+int id_map_add(struct id_map *map, uint64_t id, size_t index);
+/* False and *@id when two entries have the same id. */
+bool id_map_sort(struct id_map *map, uint64_t *id);
+/* The index, or SIZE_MAX. */
+size_t id_map_find(const struct id_map *map, uint64_t id);
+void id_map_free(struct id_map *map);
+
+/* One more zeroed element at the end of an array of *@nr; NULL when out of memory. */
+void *grow(void *array, size_t *nr, size_t size);
+
+#endif

@@ -1,0 +1,285 @@
+// SPDX-License-Identifier: GPL-2.0
+#include "job.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "cgroup.h"
+#include "json.h"
+#include "out.h"
+
+int job_check_id(const char *id)
+{
+	const char *c;
+
+	if (!*id || *id == '.' || *id == '-')
+		return fail(CK_USAGE, "\"%s\" cannot be the name of a job: it begins with a dot or "
+			    "dash, or is empty", id);
+	if (strlen(id) > JOB_ID_MAX)
+		return fail(CK_USAGE, "the name of a job has at most %d characters", JOB_ID_MAX);
+	for (c = id; *c; c++)
+		if (*c == '/' || (unsigned char)*c < ' ' || *c == 0x7f)
+			return fail(CK_USAGE, "\"%s\" cannot be the name of a job: it has a slash or a "
+				    "control character", id);
+	return CK_OK;
+}
+
+int job_parse_keep(unsigned int *keep, const char *text)
+{
+	unsigned long value;
+	char *end;
+
+	value = strtoul(text, &end, 10);
+	if (text[0] < '0' || text[0] > '9' || *end || !value || value > JOB_KEEP_MAX)
+		return fail(CK_USAGE, "--keep takes a number from 1 to %d, not \"%s\"", JOB_KEEP_MAX,
+			    text);
+	*keep = (unsigned int)value;
+	return CK_OK;
+}
+
+/* ---- the directory ---- */
+
+/*
+ * Candidate @n for the directory of this user's job files, the preferred one
+ * first: it depends on the environment, which is not the same in every login.
+ */
+static bool runtime_dir(int n, char *path, size_t size)
+{
+	const char *xdg = getenv("XDG_RUNTIME_DIR");
+	uid_t uid = geteuid();
+
+	if (uid == 0) {
+		snprintf(path, size, "/run/ckpt");
+		return n == 0;
+	}
+	switch (n) {
+	case 0:
+		return xdg && *xdg == '/' && (size_t)snprintf(path, size, "%s/ckpt", xdg) < size;
+	case 1:
+		snprintf(path, size, "/run/user/%u/ckpt", uid);
+		return true;
+	case 2:
+		snprintf(path, size, "/tmp/ckpt-%u", uid);
+		return true;
+	}
+	return false;
+}
+
+#define NR_RUNTIME_DIRS	3
+
+/* In /tmp anybody could have put it there: only a private one of our own will do. */
+static int open_private(const char *path)
+{
+	int fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	struct stat st;
+
+	if (fd < 0)
+		return -1;
+	if (fstat(fd, &st) == 0 && st.st_uid == geteuid() && !(st.st_mode & 022))
+		return fd;
+	close(fd);
+	errno = EPERM;
+	return -1;
+}
+
+static int open_runtime_dir(int *fd, char *path, size_t size)
+{
+	int n, err = ENOENT;
+
+	for (n = 0; n < NR_RUNTIME_DIRS; n++) {
+		if (!runtime_dir(n, path, size))
+			continue;
+		if (mkdir(path, 0700) < 0 && errno != EEXIST) {
+			err = errno;
+			continue;
+		}
+		*fd = open_private(path);
+		if (*fd >= 0)
+			return CK_OK;
+		err = errno;
+	}
+	return fail_errno(err, "cannot make a private directory %s for what is known of running jobs",
+			  path);
+}
+
+static void file_name(char *buf, size_t size, const char *id)
+{
+	snprintf(buf, size, "%s.json", id);
+}
+
+/* ---- the file ---- */
+
+/* When a process was started, in clock ticks since boot; 0 when there is none. */
+static uint64_t start_time(pid_t pid)
+{
+	char path[32], text[1024];
+	unsigned long long start = 0;
+	const char *at;
+	ssize_t n;
+	int fd;
+
+	snprintf(path, sizeof(path), "/proc/%d/stat", pid);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return 0;
+	n = read(fd, text, sizeof(text) - 1);
+	close(fd);
+	if (n <= 0)
+		return 0;
+	text[n] = '\0';
+	/* The name, in parentheses, may hold anything. */
+	at = strrchr(text, ')');
+	if (!at || sscanf(at + 1, " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d "
+			  "%*d %*d %*d %llu", &start) != 1)
+		return 0;
+	return start;
+}
+
+/* Silent: a file that cannot be read or is not one of ours is no job. */
+static bool read_file(int dir, const char *id, struct job *job)
+{
+	char name[JOB_ID_MAX + 8];
+	const char *cgroup, *image_dir;
+	json_int_t keep, owner, start;
+	json_t *root;
+	bool ok;
+	int fd;
+
+	file_name(name, sizeof(name), id);
+	fd = openat(dir, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+	if (fd < 0)
+		return false;
+	root = json_loadfd(fd, 0, NULL);
+	close(fd);
+	ok = root && json_unpack(root, "{s:s, s:s, s:I, s:I, s:I}", "cgroup", &cgroup, "image_dir",
+				 &image_dir, "keep", &keep, "owner", &owner, "owner_start",
+				 &start) == 0 &&
+	     strlen(cgroup) < sizeof(job->cgroup) && strlen(image_dir) < sizeof(job->image_dir);
+	if (ok) {
+		memset(job, 0, sizeof(*job));
+		snprintf(job->id, sizeof(job->id), "%s", id);
+		strcpy(job->cgroup, cgroup);
+		strcpy(job->image_dir, image_dir);
+		job->keep = (unsigned int)keep;
+		job->owner = (pid_t)owner;
+		job->owner_start = (uint64_t)start;
+	}
+	json_decref(root);
+	return ok;
+}
+
+static int write_file(int dir, const char *dir_path, const struct job *job)
+{
+	char name[JOB_ID_MAX + 8], temporary[JOB_ID_MAX + 16];
+	json_t *root;
+	int fd, rc = CK_OK;
+
+	file_name(name, sizeof(name), job->id);
+	snprintf(temporary, sizeof(temporary), ".%s.new", job->id);
+	root = json_pack("{s:o, s:o, s:I, s:I, s:I}", "cgroup", json_text(job->cgroup), "image_dir",
+			 json_text(job->image_dir), "keep", (json_int_t)job->keep, "owner",
+			 (json_int_t)job->owner, "owner_start", (json_int_t)job->owner_start);
+	if (!root)
+		return fail(CK_FAILED, "out of memory");
+	unlinkat(dir, temporary, 0);
+	fd = openat(dir, temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	if (fd < 0 || json_dumpfd(root, fd, JSON_INDENT(2)) < 0 || renameat(dir, temporary, dir, name) < 0)
+		rc = fail_errno(errno, "cannot write %s/%s", dir_path, name);
+	if (fd >= 0)
+		close(fd);
+	json_decref(root);
+	return rc;
+}
+
+static bool is_alive(const struct job *job)
+{
+	bool populated;
+	int fd;
+
+	if (job->owner > 0 && start_time(job->owner) == job->owner_start)
+		return true;
+	fd = open(job->cgroup, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0)
+		return false;
+	populated = cgroup_populated(fd);
+	close(fd);
+	return populated;
+}
+
+int job_register(struct job *job)
+{
+	char path[PATH_MAX];
+	int dir = -1, rc;
+
+	rc = open_runtime_dir(&dir, path, sizeof(path));
+	if (rc)
+		return rc;
+	job->owner = getpid();
+	job->owner_start = start_time(job->owner);
+	/* Looking and writing must be one step among all who register. */
+	if (flock(dir, LOCK_EX) < 0) {
+		rc = fail_errno(errno, "cannot lock %s", path);
+	} else {
+		struct job other;
+
+		if (read_file(dir, job->id, &other) && is_alive(&other))
+			rc = fail(CK_BUSY, "a job of the name %s is running (in %s); choose another "
+				  "name with --name", job->id, other.cgroup);
+		else
+			rc = write_file(dir, path, job);
+	}
+	close(dir);
+	return rc;
+}
+
+void job_unregister(const struct job *job)
+{
+	char path[PATH_MAX], name[JOB_ID_MAX + 8];
+	int n, dir;
+
+	file_name(name, sizeof(name), job->id);
+	for (n = 0; n < NR_RUNTIME_DIRS; n++) {
+		struct job now;
+
+		if (!runtime_dir(n, path, sizeof(path)))
+			continue;
+		dir = open_private(path);
+		if (dir < 0)
+			continue;
+		if (flock(dir, LOCK_EX) == 0 && read_file(dir, job->id, &now) &&
+		    now.owner == job->owner && now.owner_start == job->owner_start)
+			unlinkat(dir, name, 0);
+		close(dir);
+	}
+}
+
+int job_find(const char *id, struct job *job)
+{
+	char path[PATH_MAX];
+	int n, dir, rc;
+	bool found;
+
+	rc = job_check_id(id);
+	if (rc)
+		return rc;
+	for (n = 0; n < NR_RUNTIME_DIRS; n++) {
+		if (!runtime_dir(n, path, sizeof(path)))
+			continue;
+		dir = open_private(path);
+		if (dir < 0)
+			continue;
+		found = read_file(dir, id, job);
+		close(dir);
+		if (found && is_alive(job))
+			return CK_OK;
+	}
+	return fail(CK_NOTFOUND, "no job of the name %s is running; name one that \"ckctl run\" "
+		    "started, or give --cgroup=PATH", id);
+}

@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * A job: a cgroup that was given a name by `ckctl run` or `ckctl restart`.
+ * What is known of it is kept in a small file of its owner as long as it runs.
+ * All int functions return enum ck_exit and have reported failures (out.h).
+ */
+#ifndef CKCTL_JOB_H
+#define CKCTL_JOB_H
+
+#include <limits.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#define JOB_ID_MAX	200
+#define JOB_KEEP_MAX	1000
+
+struct job {
+	char id[JOB_ID_MAX + 1];
+	char cgroup[PATH_MAX];		/* directory */
+	char image_dir[PATH_MAX];	/* where its images go */
+	unsigned int keep;		/* complete checkpoints kept */
+	pid_t owner;			/* the ckctl that waits for it */
+	uint64_t owner_start;		/* and when that was started: pids come again */
+};
+
+/* A name: what can be a file and a cgroup of that name. */
+int job_check_id(const char *id);
+/* The N of --keep=N. */
+int job_parse_keep(unsigned int *keep, const char *text);
+/*
+ * Write down @job with the calling process as its owner.  CK_BUSY while another
+ * job of that name has processes or an owner.
+ */
+int job_register(struct job *job);
+void job_unregister(const struct job *job);
+/* CK_NOTFOUND when no job of that name runs. */
+int job_find(const char *id, struct job *job);
+
+#endif

@@ -1,0 +1,298 @@
+// SPDX-License-Identifier: GPL-2.0
+#include "supervise.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/sched.h>
+#include <poll.h>
+#include <string.h>
+#include <sys/signalfd.h>
+#include <sys/syscall.h>
+#include <sys/timerfd.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "cgroup.h"
+#include "checkpoint/checkpoint.h"
+#include "out.h"
+
+static const int passed_on[] = {
+	SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2, SIGCONT,
+};
+
+#define NR_PASSED_ON	(sizeof(passed_on) / sizeof(passed_on[0]))
+
+static void our_signals(sigset_t *set)
+{
+	size_t i;
+
+	sigemptyset(set);
+	sigaddset(set, SIGCHLD);
+	for (i = 0; i < NR_PASSED_ON; i++)
+		sigaddset(set, passed_on[i]);
+}
+
+void job_block_signals(sigset_t *old)
+{
+	sigset_t set;
+
+	our_signals(&set);
+	sigprocmask(SIG_BLOCK, &set, old);
+}
+
+/* ---- the start ---- */
+
+static void run_command(char **argv, const sigset_t *mask, int report_fd)
+{
+	int err;
+
+	/* main() ignores it, which exec would hand on. */
+	signal(SIGPIPE, SIG_DFL);
+	sigprocmask(SIG_SETMASK, mask, NULL);
+	execvp(argv[0], argv);
+	err = errno;
+	while (write(report_fd, &err, sizeof(err)) < 0 && errno == EINTR)
+		;
+	_exit(err == ENOENT ? 127 : 126);
+}
+
+int job_spawn(int cgroup_fd, char **argv, const sigset_t *mask, pid_t *child, int *status)
+{
+	struct clone_args args = {
+		.flags = CLONE_INTO_CGROUP,
+		.exit_signal = SIGCHLD,
+		.cgroup = (uint64_t)cgroup_fd,
+	};
+	int report[2], err = 0;
+	ssize_t n;
+	pid_t pid;
+
+	*status = 0;
+	if (pipe2(report, O_CLOEXEC) < 0)
+		return fail_errno(errno, "cannot make a pipe");
+	pid = (pid_t)syscall(SYS_clone3, &args, sizeof(args));
+	if (pid == 0)
+		run_command(argv, mask, report[1]);
+	err = errno;
+	close(report[1]);
+	if (pid < 0) {
+		close(report[0]);
+		if (err == EACCES || err == EPERM)
+			return fail(CK_PERM, "you may not start processes in a cgroup below this one; start "
+				    "ckctl in one that was delegated to you: systemd-run --user "
+				    "--scope ckctl …");
+		return fail_errno(err, "cannot start a process in the job's cgroup");
+	}
+	while ((n = read(report[0], &err, sizeof(err))) < 0 && errno == EINTR)
+		;
+	close(report[0]);
+	*child = pid;
+	if (n != sizeof(err))
+		return CK_OK;
+	waitpid(pid, NULL, 0);
+	*status = err == ENOENT ? 127 : 126;
+	return fail_errno(err, "cannot run %s", argv[0]);
+}
+
+/* ---- the watch ---- */
+
+struct keeper {
+	const struct job *job;
+	pid_t child;
+	pid_t checkpoint;		/* the child that makes one, 0 for none */
+	int words_fd;			/* what it has to say */
+	uint64_t interval_s;
+	int signal_fd, timer_fd;
+	int wait_status;
+	bool ended;
+};
+
+static void set_timer(const struct keeper *k, uint64_t seconds)
+{
+	struct itimerspec at = { .it_value.tv_sec = (time_t)seconds };
+
+	timerfd_settime(k->timer_fd, 0, &at, NULL);
+}
+
+static void make_checkpoint(const struct keeper *k, int words_fd) __attribute__((noreturn));
+
+static void make_checkpoint(const struct keeper *k, int words_fd)
+{
+	struct checkpoint_request req = {
+		.cgroup = k->job->cgroup,
+		.id = k->job->id,
+		.image_dir = k->job->image_dir,
+		.keep = k->job->keep,
+	};
+	struct checkpoint_result result;
+	int rc;
+
+	dup2(words_fd, STDERR_FILENO);
+	close(k->signal_fd);
+	close(k->timer_fd);
+	rc = checkpoint_make(&req, &result);
+	checkpoint_result_free(&result);
+	_exit(rc);
+}
+
+/*
+ * In a child of its own: the keeper stays small, is not blocked by a slow disk,
+ * and outlives whatever happens to it.
+ */
+static void start_checkpoint(struct keeper *k)
+{
+	uint64_t expired;
+	int words[2];
+
+	if (read(k->timer_fd, &expired, sizeof(expired)) < 0)
+		return;
+	/* The next one is due an interval after this one's start. */
+	set_timer(k, k->interval_s);
+	if (k->checkpoint)
+		return;
+	/* More than the pipe holds is lost rather than waited for. */
+	if (pipe2(words, O_CLOEXEC | O_NONBLOCK) < 0) {
+		note("cannot start a checkpoint of %s: %s", k->job->id, strerror(errno));
+		return;
+	}
+	k->checkpoint = fork();
+	if (k->checkpoint == 0)
+		make_checkpoint(k, words[1]);
+	close(words[1]);
+	k->words_fd = words[0];
+	if (k->checkpoint < 0) {
+		k->checkpoint = 0;
+		close(k->words_fd);
+		note("cannot start a checkpoint of %s: %s", k->job->id, strerror(errno));
+	}
+}
+
+static void checkpoint_ended(struct keeper *k, int status)
+{
+	uint64_t sooner = k->interval_s / 4 ? k->interval_s / 4 : 1;
+	char words[4096];
+	ssize_t n;
+
+	k->checkpoint = 0;
+	/* That a job ended in the middle of a checkpoint is no news to anybody. */
+	if (!k->ended)
+		while ((n = read(k->words_fd, words, sizeof(words))) > 0)
+			if (write(STDERR_FILENO, words, (size_t)n) < 0)
+				break;
+	close(k->words_fd);
+	if (k->ended || (WIFEXITED(status) && WEXITSTATUS(status) == CK_OK))
+		return;
+	note("the checkpoint of %s failed; the next try is in %ju seconds", k->job->id,
+	     (uintmax_t)sooner);
+	set_timer(k, sooner);
+}
+
+static void reap(struct keeper *k)
+{
+	int status, checkpoint = 0;
+	bool made = false;
+	pid_t pid;
+
+	while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
+		if (pid == k->child) {
+			k->wait_status = status;
+			k->ended = true;
+		} else if (pid == k->checkpoint) {
+			checkpoint = status;
+			made = true;
+		}
+	}
+	if (made)
+		checkpoint_ended(k, checkpoint);
+}
+
+static void handle_signals(struct keeper *k)
+{
+	struct signalfd_siginfo info;
+
+	while (read(k->signal_fd, &info, sizeof(info)) == sizeof(info)) {
+		if (info.ssi_signo == SIGCHLD) {
+			reap(k);
+			continue;
+		}
+		/* What the terminal sends, it has sent to the whole group already. */
+		if (info.ssi_code == SI_KERNEL && getpgid(k->child) == getpgrp())
+			continue;
+		if (!k->ended)
+			kill(k->child, (int)info.ssi_signo);
+	}
+}
+
+static void stop_checkpoint(struct keeper *k)
+{
+	/* Without the job it cannot be completed, or it is complete already. */
+	if (!k->checkpoint)
+		return;
+	kill(k->checkpoint, SIGTERM);
+	while (waitpid(k->checkpoint, NULL, 0) < 0 && errno == EINTR)
+		;
+	checkpoint_ended(k, 0);
+}
+
+static void watch(struct keeper *k)
+{
+	struct pollfd pfd[] = {
+		{ .fd = k->signal_fd, .events = POLLIN },
+		{ .fd = k->timer_fd, .events = POLLIN },
+	};
+
+	/* It may have ended before there was a signalfd. */
+	reap(k);
+	while (!k->ended) {
+		if (poll(pfd, 2, -1) < 0 && errno != EINTR)
+			break;
+		handle_signals(k);
+		if (!k->ended && pfd[1].revents)
+			start_checkpoint(k);
+	}
+	stop_checkpoint(k);
+}
+
+int job_supervise(const struct job *job, pid_t child, uint64_t interval_s)
+{
+	struct keeper k = { .job = job, .child = child, .interval_s = interval_s };
+	sigset_t set;
+
+	our_signals(&set);
+	sigprocmask(SIG_BLOCK, &set, NULL);
+	k.signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+	k.timer_fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+	if (k.signal_fd < 0 || k.timer_fd < 0) {
+		fail_errno(errno, "cannot watch the job; it goes on without checkpoints");
+		while (waitpid(child, &k.wait_status, 0) < 0 && errno == EINTR)
+			;
+	} else {
+		if (interval_s)
+			set_timer(&k, interval_s);
+		watch(&k);
+	}
+	if (k.signal_fd >= 0)
+		close(k.signal_fd);
+	if (k.timer_fd >= 0)
+		close(k.timer_fd);
+	return WIFSIGNALED(k.wait_status) ? 128 + WTERMSIG(k.wait_status) : WEXITSTATUS(k.wait_status);
+}
+
+void job_end(const struct job *job)
+{
+	int fd = open(job->cgroup, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	bool empty = true;
+
+	/* Those that the command left behind may be about to end. */
+	if (fd >= 0) {
+		empty = cgroup_wait_empty(fd, 200);
+		close(fd);
+	}
+	if (!empty) {
+		note("%s has ended, but left processes behind in %s", job->id, job->cgroup);
+		return;
+	}
+	cgroup_remove(job->cgroup);
+	job_unregister(job);
+}

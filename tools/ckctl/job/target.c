@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: GPL-2.0
+#include "target.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "cgroup.h"
+#include "out.h"
+
+#define MAX_WAIT_SECONDS	(365 * 86400ULL)
+
+int target_max_wait(struct target *t, const char *seconds)
+{
+	unsigned long long value;
+	char *end;
+
+	errno = 0;
+	value = strtoull(seconds, &end, 10);
+	if (seconds[0] < '0' || seconds[0] > '9' || *end || errno || !value || value > MAX_WAIT_SECONDS)
+		return fail(CK_USAGE, "MaxWait takes a number of seconds from 1 to %llu, not \"%s\"",
+			    MAX_WAIT_SECONDS, seconds);
+	t->max_wait_ms = value * 1000;
+	return CK_OK;
+}
+
+/* The value behind "keyword=", whatever its case; NULL when @arg is none of it. */
+static const char *value_of(const char *arg, const char *keyword)
+{
+	size_t len = strlen(keyword);
+
+	return strncasecmp(arg, keyword, len) == 0 && arg[len] == '=' ? arg + len + 1 : NULL;
+}
+
+int target_operand(struct target *t, const char *arg)
+{
+	const char *value;
+
+	value = value_of(arg, "ImageDir");
+	if (value) {
+		if (!*value)
+			return fail(CK_USAGE, "ImageDir= needs a directory");
+		t->image_dir = value;
+		return CK_OK;
+	}
+	value = value_of(arg, "MaxWait");
+	if (value)
+		return target_max_wait(t, value);
+	if (!t->name && !t->cgroup) {
+		t->name = arg;
+		return CK_OK;
+	}
+	if (strchr(arg, '='))
+		return fail(CK_USAGE, "\"%s\" is no keyword of this command; there are ImageDir=DIR and "
+			    "MaxWait=SECONDS", arg);
+	return fail(CK_USAGE, "\"%s\" is one TARGET too many", arg);
+}
+
+int target_image_dir(char *path, size_t size, const char *dir)
+{
+	char *real = realpath(dir, NULL);
+	struct stat st;
+	int rc = CK_OK;
+
+	if (!real)
+		return fail_errno(errno, "cannot use the image directory %s", dir);
+	if (stat(real, &st) < 0)
+		rc = fail_errno(errno, "cannot use the image directory %s", dir);
+	else if (!S_ISDIR(st.st_mode))
+		rc = fail(CK_USAGE, "%s is no directory", dir);
+	else if (access(real, W_OK | X_OK) < 0)
+		rc = fail_errno(errno, "you may not write in the image directory %s", dir);
+	else if ((size_t)snprintf(path, size, "%s", real) >= size)
+		rc = fail(CK_FAILED, "the path of the image directory %s is too long", dir);
+	free(real);
+	return rc;
+}
+
+/* A cgroup that somebody else made: its own name is the job's. */
+static int made_up(const struct target *t, struct job *job)
+{
+	const char *name;
+	int rc;
+
+	memset(job, 0, sizeof(*job));
+	job->keep = 1;
+	rc = cgroup_resolve(job->cgroup, sizeof(job->cgroup), t->cgroup);
+	if (rc)
+		return rc;
+	name = t->id;
+	if (!name) {
+		name = strrchr(job->cgroup, '/') + 1;
+		if (strncmp(name, "ckpt-", 5) == 0)
+			name += 5;
+	}
+	rc = job_check_id(name);
+	if (!rc)
+		snprintf(job->id, sizeof(job->id), "%s", name);
+	return rc;
+}
+
+int target_find(const struct target *t, struct job *job)
+{
+	int rc;
+
+	if (t->name && t->cgroup)
+		return fail(CK_USAGE, "give either a TARGET or --cgroup, not both");
+	if (!t->name && !t->cgroup)
+		return fail(CK_USAGE, "which job?  Give its name, or --cgroup=PATH");
+	if (t->id && !t->cgroup)
+		return fail(CK_USAGE, "--name goes with --cgroup; a TARGET has its name already");
+	rc = t->cgroup ? made_up(t, job) : job_find(t->name, job);
+	if (!rc && (t->image_dir || !job->image_dir[0]))
+		rc = target_image_dir(job->image_dir, sizeof(job->image_dir),
+				      t->image_dir ? t->image_dir : ".");
+	return rc;
+}

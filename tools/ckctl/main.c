@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: GPL-2.0
+/* The table of commands and the options that come before one. */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "../../kmod/version.h"
+#include "cmd/cmd.h"
+#include "out.h"
+
+struct command {
+	const char *name;
+	int (*run)(int argc, char **argv);
+	const char *help;
+};
+
+static int cmd_help(int argc, char **argv);
+
+static const struct command commands[] = {
+	{ "run", cmd_run, "run a command in a cgroup of its own, checkpoint it at an interval" },
+	{ "create", cmd_create, "checkpoint a job now" },
+	{ "restart", cmd_restart, "continue a job from an image" },
+	{ "list", cmd_list, "list the images in a directory" },
+	{ "show", cmd_show, "show what is in an image" },
+	{ "verify", cmd_verify, "prove that an image is what was written" },
+	{ "check", cmd_check, "tell whether a job could be checkpointed now, and what stands against it" },
+	{ "core", cmd_core, "make a core file for a debugger from an image" },
+	{ "status", cmd_status, "show the kernel module and its sessions" },
+	{ "thaw", cmd_thaw, "let a job run on that was left frozen" },
+	{ "help", cmd_help, "show this, or the help of one command" },
+};
+
+#define NR_COMMANDS (sizeof(commands) / sizeof(commands[0]))
+
+static void help(FILE *to)
+{
+	size_t i;
+
+	fputs("Usage: ckctl [--json] [-q] COMMAND [ARGUMENT]…\n"
+	      "Checkpoint and restart of running programs.\n\nCommands:\n", to);
+	for (i = 0; i < NR_COMMANDS; i++)
+		fprintf(to, "  %-8s  %s\n", commands[i].name, commands[i].help);
+	fputs("\nOptions:\n"
+	      "      --json     results as JSON\n"
+	      "  -q, --quiet    no progress, no notices\n"
+	      "  -h, --help     show this, or after a command, its own help\n"
+	      "      --version  show the version\n"
+	      "\nckctl(8) has the exit codes, files and examples.\n", to);
+}
+
+static int run(int argc, char **argv)
+{
+	size_t i;
+
+	for (i = 0; i < NR_COMMANDS; i++) {
+		char name[32];
+
+		if (strcmp(argv[0], commands[i].name) != 0)
+			continue;
+		/* The name that getopt's messages begin with. */
+		snprintf(name, sizeof(name), "ckctl %s", argv[0]);
+		argv[0] = name;
+		optind = 0;	/* begin anew: the options before the command are done */
+		return commands[i].run(argc, argv);
+	}
+	return fail(CK_USAGE, "there is no command \"%s\"; \"ckctl help\" lists all commands",
+		    argv[0]);
+}
+
+static int cmd_help(int argc, char **argv)
+{
+	char option[] = "--help";
+
+	if (argc < 2) {
+		help(stdout);
+		return CK_OK;
+	}
+	if (argc > 2)
+		return fail(CK_USAGE, "\"ckctl help\" takes one command, not %d", argc - 1);
+	if (strcmp(argv[1], "help") == 0 || argv[1][0] == '-') {
+		help(stdout);
+		return CK_OK;
+	}
+	return run(2, (char *[]){ argv[1], option, NULL });
+}
+
+int main(int argc, char **argv)
+{
+	static const struct option options[] = {
+		{ "version", no_argument, NULL, 'V' },
+		CMD_OPTIONS
+	};
+	int c, rc;
+
+	argv[0] = (char *)"ckctl";
+	while ((c = getopt_long(argc, argv, "+" CMD_SHORT, options, NULL)) != -1) {
+		switch (c) {
+		case 'V':
+			printf("ckctl %s\n", CKPT_VERSION);
+			return CK_OK;
+		case 'h':
+			help(stdout);
+			return CK_OK;
+		default:
+			rc = cmd_option(c, "");
+			if (rc != CMD_GO_ON)
+				return rc;
+		}
+	}
+	if (optind == argc) {
+		help(stderr);
+		return CK_USAGE;
+	}
+	rc = run(argc - optind, argv + optind);
+	/* Results that did not reach the reader are no success. */
+	if (fflush(stdout) == EOF && rc == CK_OK)
+		rc = fail_errno(errno, "cannot write the results");
+	return rc;
+}

@@ -1,0 +1,148 @@
+// SPDX-License-Identifier: GPL-2.0
+/* Can this image be continued here and now?  Asked before any process exists. */
+#include "restart.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <linux/capability.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <sys/utsname.h>
+#include <unistd.h>
+
+#include "../out.h"
+
+static int check_kernel(const struct image *image)
+{
+	const struct image_meta *meta = &image->meta;
+	struct utsname uts;
+	char vdso[40];
+	int rc;
+
+	if (uname(&uts) < 0)
+		return fail_errno(errno, "cannot tell which kernel runs here");
+	if (strcmp(meta->arch, uts.machine) != 0)
+		return fail(CK_REFUSED, "the image was saved on a machine of type %s, this is one of "
+			    "type %s", meta->arch, uts.machine);
+	rc = vdso_hash(vdso, sizeof(vdso));
+	if (rc || strcmp(meta->vdso, vdso) == 0)
+		return rc;
+	return fail(CK_REFUSED, "the image was saved under kernel %s, this is %s: the programs in it "
+		    "use code of that very kernel (vdso); restart it there", meta->kernel,
+		    uts.release);
+}
+
+static int check_cpu(const struct image *image, const struct nl_info *info)
+{
+	uint64_t missing = image->meta.xfeatures & ~info->xfeatures;
+
+	if (missing)
+		return fail(CK_REFUSED, "the image was saved on a CPU with features that this one lacks "
+			    "(xstate components 0x%" PRIx64 "); restart it on a CPU like that of %s",
+			    missing, image->meta.host);
+	if (image->meta.xstate_size != info->xstate_size)
+		return fail(CK_REFUSED, "the registers of this CPU take %u bytes, those in the image %u; "
+			    "restart it on a CPU like that of %s", info->xstate_size,
+			    image->meta.xstate_size, image->meta.host);
+	return CK_OK;
+}
+
+/* The right to choose ids, which clone3(2) will want. */
+static int check_rights(void)
+{
+	struct __user_cap_header_struct head = { .version = _LINUX_CAPABILITY_VERSION_3 };
+	struct __user_cap_data_struct data[2];
+
+	if (syscall(SYS_capget, &head, data) < 0)
+		return fail_errno(errno, "cannot read the capabilities of ckctl");
+	if (data[CAP_TO_INDEX(CAP_CHECKPOINT_RESTORE)].effective &
+	    CAP_TO_MASK(CAP_CHECKPOINT_RESTORE))
+		return CK_OK;
+	return fail(CK_PERM, "ckctl lacks the capability cap_checkpoint_restore, without which no "
+		    "process gets its id back; root can give it to ckctl: "
+		    "setcap cap_checkpoint_restore+ep FILE");
+}
+
+static void read_comm(pid_t tid, char *comm, size_t size)
+{
+	char path[48];
+	ssize_t n = -1;
+	int fd;
+
+	snprintf(path, sizeof(path), "/proc/%d/comm", tid);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd >= 0) {
+		n = read(fd, comm, size - 1);
+		close(fd);
+	}
+	comm[n > 0 ? n : 0] = '\0';
+	comm[strcspn(comm, "\n")] = '\0';
+}
+
+static int check_ids_free(const struct image *image)
+{
+	char comm[64];
+	size_t i, t;
+
+	for (i = 0; i < image->nr_processes; i++) {
+		const struct image_process *p = &image->processes[i];
+
+		for (t = 0; t < p->nr_threads; t++) {
+			const struct ckpt_rec_thread *rec = p->threads[t].rec;
+
+			if (kill(rec->tid, 0) < 0 && errno == ESRCH)
+				continue;
+			read_comm(rec->tid, comm, sizeof(comm));
+			if (strncmp(comm, rec->comm, CKPT_COMM_LEN) == 0)
+				return fail(CK_BUSY, "id %d of the job is in use by a process of the same "
+					    "name (%s): is the job still running?", rec->tid, comm);
+			return fail(CK_BUSY, "id %d of the job (%.15s) is in use by another process (%s); "
+				    "try again when that has ended", rec->tid, rec->comm, comm);
+		}
+	}
+	return CK_OK;
+}
+
+int restart_check(const struct restart *r)
+{
+	struct nl_info info;
+	int rc = check_rights();
+
+	if (!rc)
+		rc = check_kernel(r->image);
+	if (!rc)
+		rc = nl_info(r->nl, &info);
+	if (!rc)
+		rc = check_cpu(r->image, &info);
+	if (!rc)
+		rc = check_ids_free(r->image);
+	return rc;
+}
+
+int restart_layout(struct restart *r)
+{
+	size_t i, nr = 0;
+	struct vdso *ranges = calloc(r->image->nr_processes, sizeof(*ranges));
+	int rc = ranges ? vdso_find(&r->vdso) : fail(CK_FAILED, "out of memory");
+
+	for (i = 0; i < r->image->nr_processes && !rc; i++) {
+		const struct image_process *p = &r->image->processes[i];
+		uint64_t size = p->mm->vdso_end - p->mm->vdso_start;
+
+		if (size == 0)
+			continue;
+		if (p->mm->vdso_start % CKPT_PAGE_SIZE || size != r->vdso.end - r->vdso.start)
+			rc = fail(CK_REFUSED, "process %d (%.15s) has a vdso of another size than this "
+				  "kernel's", p->rec->pid, p->rec->comm);
+		ranges[nr].start = p->mm->vdso_start;
+		ranges[nr++].end = p->mm->vdso_end;
+	}
+	if (!rc)
+		rc = vdso_reserve(&r->vdso, ranges, nr);
+	free(ranges);
+	return rc;
+}

@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * A thread that was frozen inside of a system call has its number in orig_rax
+ * and a "restart me" code in rax.  The module lets it go through the kernel's
+ * own code for that, which restarts the call from its arguments, or makes it
+ * end with EINTR when a handler runs first.
+ *
+ * Left to do here are calls with a relative timeout: the kernel remembers the
+ * time left in memory that is gone.  They get it as argument instead, placed
+ * below the stack, where a signal frame could be as well.
+ */
+#include "restart.h"
+
+#include <linux/futex.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
+#include <sys/user.h>
+#include <time.h>
+
+#include "../out.h"
+
+/* linux/errno.h of the kernel: never seen by programs. */
+#define ERESTARTNOHAND		514
+#define ERESTART_RESTARTBLOCK	516
+
+#define RED_ZONE		128
+#define NO_SYSCALL		(~0ULL)
+
+/* From the arguments, but EINTR when a handler runs, as it was before. */
+static void again(struct user_regs_struct *regs, unsigned long long nr)
+{
+	regs->orig_rax = nr;
+	regs->rax = (unsigned long long)-ERESTARTNOHAND;
+}
+
+/* @ns into the thread's memory, its address into @arg; what cannot be written
+ * leaves the whole time, which no program can tell from a busy machine. */
+static void put_timespec(const struct image_thread *t, const struct user_regs_struct *regs,
+			 uint64_t ns, unsigned long long *arg)
+{
+	struct timespec ts = {
+		.tv_sec = (time_t)(ns / 1000000000),
+		.tv_nsec = (long)(ns % 1000000000),
+	};
+	uint64_t at = (regs->rsp - RED_ZONE - sizeof(ts)) & ~(uint64_t)15;
+	struct iovec from = { &ts, sizeof(ts) }, to = { (void *)at, sizeof(ts) };
+
+	if (process_vm_writev(t->rec->tid, &from, 1, &to, 1, 0) == sizeof(ts))
+		*arg = at;
+}
+
+static uint64_t now_ns(clockid_t clock)
+{
+	struct timespec ts;
+
+	if (clock_gettime(clock, &ts) < 0)
+		return 0;
+	return (uint64_t)ts.tv_sec * 1000000000 + (uint64_t)ts.tv_nsec;
+}
+
+static void futex_again(const struct image_thread *t, struct user_regs_struct *regs)
+{
+	const struct ckpt_rec_thread *rec = t->rec;
+	int op = (int)regs->rsi & FUTEX_CMD_MASK;
+
+	/* A time of day stays what it is; the other clocks begin anew with each boot. */
+	if (op == FUTEX_WAIT)
+		put_timespec(t, regs, rec->restart_ns, &regs->r10);
+	else if (op == FUTEX_WAIT_BITSET && rec->restart_clock == CLOCK_MONOTONIC)
+		put_timespec(t, regs, now_ns(CLOCK_MONOTONIC) + rec->restart_ns, &regs->r10);
+	again(regs, SYS_futex);
+}
+
+/* A call that was restarted before has the number of restart_syscall(2). */
+static void timeout_again(const struct image_thread *t, struct user_regs_struct *regs)
+{
+	const struct ckpt_rec_thread *rec = t->rec;
+
+	switch (rec->restart_kind) {
+	case CKPT_RESTART_NANOSLEEP:
+		/* A clock is a small number, nanosleep's first argument an address. */
+		if (regs->orig_rax == SYS_clock_nanosleep || regs->rdi < CKPT_PAGE_SIZE) {
+			put_timespec(t, regs, rec->restart_ns, &regs->rdx);
+			again(regs, SYS_clock_nanosleep);
+		} else {
+			put_timespec(t, regs, rec->restart_ns, &regs->rdi);
+			again(regs, SYS_nanosleep);
+		}
+		return;
+	case CKPT_RESTART_POLL:
+		if (rec->restart_ns != ~0ULL)
+			regs->rdx = (rec->restart_ns + 999999) / 1000000;
+		again(regs, SYS_poll);
+		return;
+	case CKPT_RESTART_FUTEX:
+		if (rec->restart_ns != ~0ULL)
+			futex_again(t, regs);
+		else
+			again(regs, SYS_futex);
+		return;
+	}
+}
+
+int regs_restart(const struct image_thread *t, struct user_regs_struct *regs)
+{
+	if (t->regs_len != sizeof(*regs))
+		return fail(CK_DAMAGED, "the image has registers of an impossible size for thread %d",
+			    t->rec->tid);
+	memcpy(regs, t->regs, sizeof(*regs));
+	if (regs->orig_rax != NO_SYSCALL &&
+	    regs->rax == (unsigned long long)-ERESTART_RESTARTBLOCK)
+		timeout_again(t, regs);
+	return CK_OK;
+}

@@ -1,0 +1,187 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * A restart, from image to running job:
+ *
+ *   coordinator                          skeletons (one a saved process)
+ *   -----------                          -------------------------------
+ *   check the image against this host
+ *   prepare: open, create what is shared
+ *   clone the roots (tree.c)        ->   clone their children, sessions
+ *   all are there: go               ->   groups, state rows, threads (thread.c)
+ *                                        RESTORE: the module replaces the
+ *   PARKED                          <-   address space and parks the thread
+ *   registers of every thread (commit.c)
+ *   COMMIT                          ->   the saved program runs
+ *
+ * Whatever fails, wherever, ends with all skeletons dead: their death signal
+ * is that of their creator, and the end of the session kills what is parked.
+ */
+#ifndef CKCTL_RESTART_H
+#define CKCTL_RESTART_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "../nl.h"
+#include "../state/state.h"
+#include "vdso.h"
+
+/*
+ * One process to be made.
+ * @process: what is saved of it; NULL for a stand-in: the leader of a session
+ *	or process group that is long gone while members are left, made again
+ *	for the moment that they need to get in
+ * @pid: its id
+ * @exit_signal: sent to the parent at its end
+ * @parent: index of its parent, -1 for a child of the coordinator
+ * @creator: index of who clones it: its parent, or a stand-in beside it
+ * @first, @next: of those cloned by a node: the first, and the next one beside
+ *	this; -1 for none
+ * @leads_session: it calls setsid(2)
+ * @early: it is cloned before its creator's setsid(2)
+ * @pgid: the process group it ends up in; 0 for the coordinator's
+ */
+struct tree_node {
+	const struct image_process *process;
+	pid_t pid;
+	int exit_signal;
+	int parent, creator;
+	int first, next;
+	bool leads_session;
+	bool early;
+	pid_t pgid;
+};
+
+struct tree {
+	struct tree_node *nodes;	/* as image.processes, then the stand-ins */
+	size_t nr, nr_processes;
+	int first;			/* cloned by the coordinator; linked by next */
+	pid_t main;			/* the process that stands for the job */
+	size_t nr_threads;		/* in all */
+};
+
+/* Who is whose child, in which session and group; refuses what cannot be made. */
+int tree_plan(struct tree *tree, const struct image *image);
+void tree_free(struct tree *tree);
+
+/* Two steps that all take together; futexes. */
+struct gate {
+	uint32_t exist;			/* 1 when all processes do */
+	uint32_t joined;		/* processes that are in their group */
+};
+
+struct restart {
+	struct restore state;
+	struct image *image;
+	struct tree tree;
+	struct nl *nl;			/* the coordinator's; skeletons close it */
+	uint32_t session;
+	int family;
+	struct vdso vdso;		/* of the coordinator, inherited by all */
+	pid_t pid, pgid;		/* of the coordinator */
+	int cgroup_fd;			/* the job's cgroup; -1 for the coordinator's */
+	int report_rd, report_wr;	/* a pipe of struct report */
+	struct gate *gate;		/* shared by all */
+	int epoll_fd;			/* watch.c */
+	int signal_fd;
+	int *pidfds;			/* [nr_born] */
+	size_t nr_born, nr_ready;
+};
+
+/* ---- check.c ---- */
+
+/* Rights, kernel, CPU and ids. */
+int restart_check(const struct restart *r);
+/* Make room for the saved vdsos; besides enum ck_exit, VDSO_TAKEN. */
+int restart_layout(struct restart *r);
+
+/* ---- restart.c ---- */
+
+/* All rows of state_table. */
+int restart_prepare(struct restart *r);
+/* From no process to a running job; what fails leaves none.  The roots are
+ * children of the caller. */
+int restart_run(struct restart *r);
+/* Everything that only served the restart. */
+void restart_release(struct restart *r);
+
+/* ---- skeleton.c ---- */
+
+/* Clone the process of tree.nodes[@index]; the child never returns. */
+int skeleton_spawn(struct restart *r, int index);
+/* Wait for the end of the stand-ins that node @creator (-1: the coordinator) cloned. */
+int reap_stand_ins(const struct restart *r, int creator);
+/* Why clone3(2) of a "process" or "thread" failed. */
+int clone_failed(int err, const char *what, pid_t id, const char *comm);
+
+/* ---- thread.c ---- */
+
+/* Clone all threads but the leader; each has sent PARK, or is about to, on
+ * return.  @stacks has THREAD_STACK bytes for each. */
+#define THREAD_STACK	(64 * 1024)
+int threads_spawn(struct restart *r, const struct image_process *p, int socket_fd, char *stacks);
+/* What belongs to the calling thread itself and needs no rights. */
+int thread_settle(const struct image_thread *t);
+
+/* ---- report.c: from a skeleton to the coordinator ---- */
+
+enum report_kind {
+	REPORT_BORN = 1,	/* by its creator: process @pid exists */
+	REPORT_READY,		/* process @pid has its session, and its children exist */
+	REPORT_FAILED,		/* @pid gives up: @code and @text as of fail() */
+};
+
+/* At most PIPE_BUF, so that each is written and read in one piece. */
+struct report {
+	int32_t kind;
+	int32_t pid;
+	int32_t code;
+	char text[500];
+};
+
+void report_send(const struct restart *r, enum report_kind kind, pid_t pid);
+/* In a skeleton: fail() keeps its sentence for report_failure(), which ends
+ * the skeleton with it. */
+void report_capture(void);
+void report_failure(const struct restart *r, pid_t pid, int code) __attribute__((noreturn));
+
+/* The bytes of a request of a skeleton: PARK, or RESTORE with a plan. */
+struct request {
+	unsigned char bytes[64];
+	size_t len;
+};
+
+void request_make(struct request *req, const struct restart *r, enum ckpt_cmd cmd,
+		  const struct ckpt_plan *plan);
+/* A netlink socket for them, numbered at or above fd_base. */
+int request_socket(struct restart *r, int *fd);
+/*
+ * Send, from a thread that must not touch libc's data any more.  Returns only
+ * when the module refused: after having sent REPORT_FAILED.
+ */
+void request_send(const struct restart *r, int fd, const struct request *req, pid_t pid);
+
+/* ---- watch.c: the coordinator's view ---- */
+
+int watch_open(struct restart *r);
+/* Process @pid exists: its death would be the end of the restart. */
+int watch_born(struct restart *r, pid_t pid);
+/* Until the module says that all threads are parked. */
+int watch_until_parked(struct restart *r);
+void watch_close(struct restart *r);
+
+/* ---- commit.c ---- */
+
+/* Give every parked thread its registers, then let all go. */
+int commit(struct restart *r);
+
+/* ---- regs.c ---- */
+
+struct user_regs_struct;
+
+/* The registers with which a parked thread goes on: those saved, with the time
+ * left of a system call that sleeps. */
+int regs_restart(const struct image_thread *t, struct user_regs_struct *regs);
+
+#endif

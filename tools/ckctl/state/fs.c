@@ -1,0 +1,149 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * umask and working directory.
+ *
+ * Saved: both.  Refused: another root directory than ckctl's own, a working
+ * directory that was removed or is not reachable by its name, and a table
+ * (clone's CLONE_FS) shared by two processes.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <linux/kcmp.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "out.h"
+#include "proc.h"
+#include "state.h"
+
+/* Per process, in the order of d->procs. */
+struct dump_fs {
+	char *cwd;
+};
+
+static int check_cwd(struct dump *d, struct proc *p, struct dump_fs *fs)
+{
+	struct stat there, named;
+	char path[PATH_MAX];
+	ssize_t len;
+
+	len = proc_link(p, "root", path, sizeof(path));
+	if (len < 0)
+		return fail_errno(errno, "pid %d: cannot read /proc/%d/root", p->pid, p->pid);
+	if (strcmp(path, "/") != 0)
+		return obstacle(d, p->pid, "its root directory is %s; only processes with the root "
+				"directory of ckctl itself can be saved", path);
+	len = proc_link(p, "cwd", path, sizeof(path));
+	if (len < 0)
+		return fail_errno(errno, "pid %d: cannot read /proc/%d/cwd", p->pid, p->pid);
+	if (fstatat(p->dir_fd, "cwd", &there, 0) < 0)
+		return fail_errno(errno, "pid %d: cannot look at /proc/%d/cwd", p->pid, p->pid);
+	if (stat(path, &named) < 0 || named.st_dev != there.st_dev || named.st_ino != there.st_ino)
+		return obstacle(d, p->pid, "its working directory %s was removed, or something is "
+				"mounted over it; let it change to another directory first", path);
+	fs->cwd = dump_strdup(d, path, (size_t)len);
+	return fs->cwd ? CK_OK : CK_FAILED;
+}
+
+/* Who shares a table shares it with its parent, or with a sibling through it. */
+static int check_shared(struct dump *d, const struct proc *p)
+{
+	const char *ppid = proc_status(p->status, "PPid");
+	pid_t parent = ppid ? atoi(ppid) : 0;
+	size_t i;
+
+	for (i = 0; i < d->nr_procs; i++)
+		if (d->procs[i].pid == parent)
+			break;
+	if (i == d->nr_procs)
+		return CK_OK;
+	if (syscall(SYS_kcmp, p->pid, parent, KCMP_FS, 0, 0) == 0)
+		return obstacle(d, p->pid, "shares its working directory and umask with its parent "
+				"%d (CLONE_FS), which cannot be saved", parent);
+	if (syscall(SYS_kcmp, p->pid, parent, KCMP_FILES, 0, 0) == 0)
+		return obstacle(d, p->pid, "shares its table of open files with its parent %d "
+				"(CLONE_FILES, or vfork before exec), which cannot be saved; try again",
+				parent);
+	return CK_OK;
+}
+
+static int fs_check(struct dump *d)
+{
+	size_t i;
+	int rc;
+
+	d->fs = dump_alloc(d, d->nr_procs * sizeof(*d->fs));
+	if (!d->fs)
+		return CK_FAILED;
+	for (i = 0; i < d->nr_procs; i++) {
+		rc = check_cwd(d, &d->procs[i], &d->fs[i]);
+		if (!rc)
+			rc = check_shared(d, &d->procs[i]);
+		if (rc)
+			return rc;
+	}
+	return CK_OK;
+}
+
+static int fs_dump(struct dump *d)
+{
+	size_t i;
+	int rc;
+
+	for (i = 0; i < d->nr_procs; i++) {
+		const char *mask = proc_status(d->procs[i].status, "Umask");
+		struct ckpt_rec_fs rec = {
+			.pid = d->procs[i].pid,
+			.umask = mask ? (unsigned int)strtoul(mask, NULL, 8) & 0777 : 022,
+			.cwd_len = (unsigned int)strlen(d->fs[i].cwd),
+		};
+
+		rc = image_put(d->writer, CKPT_REC_FS, &rec, sizeof(rec), d->fs[i].cwd, rec.cwd_len);
+		if (rc)
+			return rc;
+	}
+	return CK_OK;
+}
+
+static int fs_prepare(struct restore *r)
+{
+	const struct image *img = r->image;
+	struct stat st;
+	size_t i;
+
+	for (i = 0; i < img->nr_processes; i++) {
+		const struct image_process *p = &img->processes[i];
+
+		if (stat(p->cwd, &st) < 0)
+			return fail_errno(errno, "pid %d (%s) worked in directory %s, which is not there",
+					  p->rec->pid, p->rec->comm, p->cwd);
+		if (!S_ISDIR(st.st_mode))
+			return fail(CK_REFUSED, "pid %d (%s) worked in directory %s, which is no directory",
+				    p->rec->pid, p->rec->comm, p->cwd);
+	}
+	return CK_OK;
+}
+
+static int fs_restore(struct restore *r, const struct image_process *p)
+{
+	(void)r;
+	if (chdir(p->cwd) < 0)
+		return fail_errno(errno, "pid %d (%s): cannot change to directory %s", p->rec->pid,
+				  p->rec->comm, p->cwd);
+	umask(p->fs->umask & 0777);
+	return CK_OK;
+}
+
+const struct state_ops state_fs = {
+	.name = "fs",
+	.saved = "umask and working directory",
+	.refused = "another root directory, removed working directories",
+	.check = fs_check,
+	.dump = fs_dump,
+	.prepare = fs_prepare,
+	.restore = fs_restore,
+};

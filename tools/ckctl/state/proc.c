@@ -1,0 +1,223 @@
+// SPDX-License-Identifier: GPL-2.0
+#include "proc.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "out.h"
+#include "state.h"
+
+static void forget_files(struct proc *p)
+{
+	p->dir_fd = p->pid_fd = p->mem_fd = p->status_fd = p->limits_fd = p->task_fd = p->fd_fd = -1;
+}
+
+int proc_open(struct proc *p, pid_t pid)
+{
+	char path[32];
+
+	memset(p, 0, sizeof(*p));
+	p->pid = pid;
+	strcpy(p->comm, "?");
+	forget_files(p);
+	snprintf(path, sizeof(path), "/proc/%d", pid);
+	p->dir_fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (p->dir_fd < 0)
+		return errno;
+	/* Errors of these come up again, and are reported, when they are used. */
+	p->pid_fd = (int)syscall(SYS_pidfd_open, pid, 0);
+	p->mem_fd = openat(p->dir_fd, "mem", O_RDONLY | O_CLOEXEC);
+	p->status_fd = openat(p->dir_fd, "status", O_RDONLY | O_CLOEXEC);
+	p->limits_fd = openat(p->dir_fd, "limits", O_RDONLY | O_CLOEXEC);
+	p->task_fd = openat(p->dir_fd, "task", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	p->fd_fd = openat(p->dir_fd, "fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	return 0;
+}
+
+void proc_move(struct proc *to, struct proc *from)
+{
+	*to = *from;
+	/* These belonged to the dump that read them. */
+	to->status = NULL;
+	to->tids = NULL;
+	to->nr_tids = 0;
+	forget_files(from);
+}
+
+void proc_close(struct proc *p)
+{
+	int *const fds[] = { &p->dir_fd, &p->pid_fd, &p->mem_fd, &p->status_fd, &p->limits_fd,
+			     &p->task_fd, &p->fd_fd };
+	size_t i;
+
+	for (i = 0; i < sizeof(fds) / sizeof(fds[0]); i++) {
+		if (*fds[i] >= 0)
+			close(*fds[i]);
+		*fds[i] = -1;
+	}
+}
+
+ssize_t proc_text(const struct proc *p, int fd, const char *name, char *buf, size_t size)
+{
+	int own = -1, err;
+	size_t len = 0;
+	ssize_t n;
+
+	if (fd < 0)
+		fd = own = openat(p->dir_fd, name, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return -1;
+	/* One read gets it all from a seq_file, unless it is larger than a page. */
+	do {
+		n = pread(fd, buf + len, size - 1 - len, (off_t)len);
+		if (n > 0)
+			len += (size_t)n;
+	} while (n >= 4000 && len < size - 1);
+	err = errno;
+	if (own >= 0)
+		close(own);
+	buf[len] = '\0';
+	errno = n < 0 ? err : EFBIG;
+	return n < 0 || len == size - 1 ? -1 : (ssize_t)len;
+}
+
+static int by_number(const void *a, const void *b)
+{
+	return (*(const int *)a > *(const int *)b) - (*(const int *)a < *(const int *)b);
+}
+
+/* The numeric names in one buffer of getdents64(2); @list may be NULL. */
+static size_t scan_names(const char *buf, size_t len, int *list)
+{
+	size_t pos, nr = 0;
+
+	for (pos = 0; pos < len;) {
+		const struct dirent64 *e = (const struct dirent64 *)(buf + pos);
+
+		pos += e->d_reclen;
+		if (e->d_name[0] < '0' || e->d_name[0] > '9')
+			continue;
+		if (list)
+			list[nr] = atoi(e->d_name);
+		nr++;
+	}
+	return nr;
+}
+
+int proc_numbers(struct dump *d, const struct proc *p, int fd, const char *name,
+		 int **list, size_t *nr)
+{
+	static char buf[32768] __attribute__((aligned(8)));
+	int own = -1, rc = CK_OK;
+	int *grown;
+	size_t more;
+	long n;
+
+	*nr = 0;
+	*list = NULL;
+	if (fd < 0)
+		fd = own = openat(p->dir_fd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0 || lseek(fd, 0, SEEK_SET) < 0) {
+		rc = fail_errno(errno, "pid %d: cannot open /proc/%d/%s", p->pid, p->pid, name);
+		goto out;
+	}
+	while ((n = syscall(SYS_getdents64, fd, buf, sizeof(buf))) > 0) {
+		more = scan_names(buf, (size_t)n, NULL);
+		if (!more)
+			continue;
+		grown = dump_alloc(d, (*nr + more) * sizeof(int));
+		if (!grown) {
+			rc = CK_FAILED;
+			goto out;
+		}
+		if (*nr)
+			memcpy(grown, *list, *nr * sizeof(int));
+		scan_names(buf, (size_t)n, grown + *nr);
+		*list = grown;
+		*nr += more;
+	}
+	if (n < 0)
+		rc = fail_errno(errno, "pid %d: cannot read /proc/%d/%s", p->pid, p->pid, name);
+	else if (*nr > 1)
+		qsort(*list, *nr, sizeof(int), by_number);
+out:
+	if (own >= 0)
+		close(own);
+	return rc;
+}
+
+ssize_t proc_link(const struct proc *p, const char *name, char *buf, size_t size)
+{
+	ssize_t n = readlinkat(p->dir_fd, name, buf, size - 1);
+
+	if (n < 0)
+		return -1;
+	buf[n] = '\0';
+	return n;
+}
+
+const char *proc_status(const char *status, const char *key)
+{
+	size_t len = strlen(key);
+	const char *line;
+
+	for (line = status; line; line = strchr(line, '\n')) {
+		line += *line == '\n';
+		if (strncmp(line, key, len) == 0 && line[len] == ':')
+			return line + len + 1 + strspn(line + len + 1, " \t");
+	}
+	return NULL;
+}
+
+/* The name as messages show it: no job writes to its keeper's terminal that way. */
+static void read_comm(struct proc *p)
+{
+	const char *name = proc_status(p->status, "Name");
+	size_t len = name ? strcspn(name, "\n") : 0, i;
+
+	if (!len)
+		return;
+	if (len >= sizeof(p->comm))
+		len = sizeof(p->comm) - 1;
+	for (i = 0; i < len; i++)
+		p->comm[i] = name[i] >= ' ' && name[i] != 0x7f ? name[i] : '?';
+	p->comm[len] = '\0';
+}
+
+int proc_read_all(struct dump *d)
+{
+	/* Groups alone can fill many pages: 65536 of at most 11 characters. */
+	static char buf[1 << 20];
+	size_t i;
+
+	for (i = 0; i < d->nr_procs; i++) {
+		struct proc *p = &d->procs[i];
+		ssize_t len = proc_text(p, p->status_fd, "status", buf, sizeof(buf));
+		int rc;
+
+		/* Opened before the freeze, of a process that is no more: look again. */
+		if (len < 0 && errno == ESRCH) {
+			proc_close(p);
+			errno = proc_open(p, p->pid);
+			len = errno ? -1 : proc_text(p, p->status_fd, "status", buf, sizeof(buf));
+		}
+		if (len < 0)
+			return fail_errno(errno, "pid %d: cannot read /proc/%d/status", p->pid,
+					  p->pid);
+		p->status = dump_strdup(d, buf, (size_t)len);
+		if (!p->status)
+			return CK_FAILED;
+		read_comm(p);
+		rc = proc_numbers(d, p, p->task_fd, "task", &p->tids, &p->nr_tids);
+		if (rc)
+			return rc;
+	}
+	return CK_OK;
+}

@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * /proc/PID of a process that is being checkpointed.
+ *
+ * What can be opened before the freeze is: a read of an open file is all that
+ * is left to do while the job stands still.  A file that could not be opened
+ * early (no descriptor left, a process born since) is opened when it is read.
+ */
+#ifndef CKCTL_PROC_H
+#define CKCTL_PROC_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+#include <linux/ckpt_image.h>
+
+struct proc {
+	pid_t pid;
+	char comm[CKPT_COMM_LEN];	/* from @status; "?" before it was read */
+	int dir_fd;			/* /proc/PID; the rest relative to it */
+	int pid_fd;
+	int mem_fd;			/* the proof for the module */
+	int status_fd;
+	int limits_fd;
+	int task_fd;			/* directories: task/, fd/ */
+	int fd_fd;
+	char *status;			/* text of /proc/PID/status, read while frozen */
+	pid_t *tids;			/* read while frozen, ascending */
+	size_t nr_tids;
+	size_t first_fd, nr_fds;	/* files.c: its descriptors in dump_files */
+};
+
+struct dump;
+
+/* Open /proc/PID; what else can be opened early, too.  0 or a positive errno. */
+int proc_open(struct proc *p, pid_t pid);
+void proc_close(struct proc *p);
+/* Hand the open files of @from over to @to, which has nothing yet. */
+void proc_move(struct proc *to, struct proc *from);
+
+/* The whole text of a small file into @buf, NUL terminated.  @fd is it when it
+ * was opened early, else -1.  Its length, or -1 and errno; EFBIG when only the
+ * beginning fits, which is in @buf. */
+ssize_t proc_text(const struct proc *p, int fd, const char *name, char *buf, size_t size);
+
+/* All numeric names in a directory of /proc/PID, ascending, to *list. @fd as
+ * above.  Returns enum ck_exit. */
+int proc_numbers(struct dump *d, const struct proc *p, int fd, const char *name,
+		 int **list, size_t *nr);
+
+/* Where a symbolic link of /proc/PID points; NUL terminated, -1 and errno. */
+ssize_t proc_link(const struct proc *p, const char *name, char *buf, size_t size);
+
+/* "Key:" in a status text: what follows it and blanks; NULL when absent. */
+const char *proc_status(const char *status, const char *key);
+
+/* First thing while frozen: status and tids of every process. */
+int proc_read_all(struct dump *d);
+
+#endif

@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Standard streams that lead out of the job: a terminal, a pipe, a socket.
+ *
+ * Saved: the role, 0, 1 or 2.  A restart plugs its own stream of that role in,
+ * wherever else the program has dup'ed it.  What leads out of the job and
+ * stands at none of these numbers in any process is refused.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "files.h"
+#include "out.h"
+#include "proc.h"
+
+int dump_file_external(struct dump *d, struct dump_file *f)
+{
+	if (f->object->roles) {
+		f->rec.kind = CKPT_FILE_STDIO;
+		return CK_OK;
+	}
+	if (!f->is_pipe)
+		return dump_file_refuse(d, f);
+	return obstacle(d, f->proc->pid, "descriptor %d is a pipe (%s) to a process outside of the job, "
+			"which cannot be saved; start both ends in one job, or close it", f->fd,
+			f->path);
+}
+
+/* A socket whose other end is the job's own would be lost by plugging it anew. */
+int dump_file_socket(struct dump *d, struct dump_file *f)
+{
+	struct ucred peer = { 0 };
+	socklen_t len = sizeof(peer);
+	size_t i;
+	int fd;
+
+	if (f->object->roles) {
+		fd = dump_file_get(f);
+		if (fd < 0)
+			return fail_errno(errno, "pid %d: cannot get descriptor %d", f->proc->pid, f->fd);
+		if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) < 0)
+			peer.pid = 0;
+		close(fd);
+		for (i = 0; i < d->nr_procs; i++)
+			if (d->procs[i].pid == peer.pid)
+				return dump_file_refuse(d, f);
+	}
+	return dump_file_external(d, f);
+}
+
+/* The stream that a descriptor of something outside of the job stands for. */
+unsigned int stdio_role(const struct dump_fd *f)
+{
+	static const unsigned int preferred[3][3] = {
+		[O_RDONLY] = { 0, 1, 2 }, [O_WRONLY] = { 1, 2, 0 }, [O_RDWR] = { 2, 0, 1 },
+	};
+	unsigned int mode = f->raw.flags & O_ACCMODE;
+	const unsigned int *role = preferred[mode <= O_RDWR ? mode : O_RDWR];
+
+	if (f->fd <= 2)
+		return (unsigned int)f->fd;
+	while (!(f->file->object->roles & 1U << *role))
+		role++;
+	return *role;
+}
+
+/* ---- restore ---- */
+
+int stdio_open(struct restore *r, size_t i)
+{
+	uint64_t role = r->image->files[i].rec->object;
+	int fd;
+
+	if (role > 2)
+		return fail(CK_DAMAGED, "the image has a standard stream %ju", (uintmax_t)role);
+	/* A stream that the new launch was given closed. */
+	fd = r->std_fds[role] >= 0 ? dup(r->std_fds[role]) : open("/dev/null", O_RDWR | O_CLOEXEC);
+	r->file_fds[i] = restore_keep_fd(r, fd);
+	if (r->file_fds[i] < 0)
+		return fail_errno(errno, "cannot plug in the standard stream %ju", (uintmax_t)role);
+	return CK_OK;
+}

@@ -1,0 +1,21 @@
+// SPDX-License-Identifier: GPL-2.0
+/* What is saved, in the order in which it is checked, saved and restored. */
+#include "state.h"
+
+extern const struct state_ops state_mm, state_shm, state_files, state_pipes, state_signals,
+	state_timers, state_fs, state_rlimits, state_sched, state_cred;
+
+const struct state_ops *const state_table[] = {
+	&state_mm,
+	&state_shm,
+	&state_files,
+	&state_pipes,
+	&state_signals,
+	&state_timers,
+	&state_fs,
+	&state_rlimits,
+	&state_sched,
+	/* Last: what follows could no longer be allowed. */
+	&state_cred,
+	NULL,
+};

@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* A small image of a job that never was: everything an image can hold, once. */
+#ifndef TESTS_SYNTHETIC_H
+#define TESTS_SYNTHETIC_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "image/image.h"
+
+#define SYNTHETIC_PID	1000	/* and its child, one higher */
+
+/* A directory for this test, removed by scratch_remove(). */
+const char *scratch(void);
+void scratch_remove(void);
+/* "<scratch>/<name>.ckpt"; static. */
+const char *scratch_image(const char *name);
+
+/* Write a checkpoint whose pages are filled from @seed; an enum ck_exit. */
+int synthetic_write(const char *dir, const char *id, uint32_t seed, unsigned int keep);
+/* The same in steps. */
+int synthetic_fill(struct image_writer *w, uint32_t seed, struct image_meta *meta);
+/* The image holds what synthetic_write(…, @seed) wrote, all pages included. */
+bool synthetic_matches(const struct image *img, uint32_t seed);
+/* Open quietly: the exit code; the sentence is in @sentence (may be NULL). */
+int open_quietly(struct image **img, const char *path, char *sentence, unsigned int size);
+/* Open and verify all pages quietly. */
+int prove_quietly(const char *path, char *sentence, unsigned int size);
+
+#endif

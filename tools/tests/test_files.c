@@ -1,0 +1,302 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * What is found of a process's open files: a child that waits stands in for a
+ * frozen job.  Each obstacle by name, and nothing else; pipes are not consumed.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/kcmp.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/file.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "out.h"
+#include "state/files.h"
+#include "state/proc.h"
+#include "tap.h"
+
+extern const struct state_ops state_files, state_pipes;
+
+static char dir[] = "/tmp/ckpt-unit-XXXXXX";
+static int outside[2];			/* a pipe whose other end the test keeps */
+
+/* The child: stops itself when all is set up. */
+static pid_t start(void (*set_up)(void))
+{
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		close_range(0, 2, 0);
+		if (open("/dev/null", O_RDWR) != 0 || dup(0) != 1 || dup(0) != 2)
+			_exit(1);
+		set_up();
+		raise(SIGSTOP);
+		_exit(0);
+	}
+	waitpid(pid, NULL, WUNTRACED);
+	return pid;
+}
+
+/* All that @set_up's process has: the state of files and pipes in @d. */
+static pid_t look(struct dump *d, void (*set_up)(void))
+{
+	pid_t pid = start(set_up);
+
+	memset(d, 0, sizeof(*d));
+	d->procs = calloc(1, sizeof(*d->procs));
+	d->nr_procs = 1;
+	if (!d->procs || proc_open(d->procs, pid) || proc_read_all(d) || state_files.check(d) ||
+	    state_pipes.check(d)) {
+		ok(false, "the state of a child is read");
+		exit(done());
+	}
+	return pid;
+}
+
+static void end(struct dump *d, pid_t pid)
+{
+	dump_free(d);
+	kill(pid, SIGKILL);
+	waitpid(pid, NULL, 0);
+}
+
+static void refused(const char *what, void (*set_up)(void), const char *word)
+{
+	struct dump d;
+	pid_t pid = look(&d, set_up);
+	size_t i;
+
+	if (!ok(d.nr_obstacles == 1 && strstr(d.obstacles[0], word), "%s: refused as \"%s\"", what, word))
+		for (i = 0; i < d.nr_obstacles; i++)
+			diag("%s", d.obstacles[i]);
+	end(&d, pid);
+}
+
+static void has_socket(void) { socket(AF_UNIX, SOCK_STREAM, 0); }
+static void has_eventfd(void) { eventfd(0, 0); }
+static void has_epoll(void) { epoll_create1(0); }
+static void has_memfd(void) { memfd_create("x", 0); }
+static void has_pidfd(void) { syscall(SYS_pidfd_open, getpid(), 0); }
+static void has_fifo(void) { mkfifo("fifo", 0600); open("fifo", O_RDWR); }
+static void has_proc(void) { open("/proc/self/status", O_RDONLY); }
+static void has_device(void) { open("/dev/kmsg", O_RDONLY | O_NONBLOCK); }
+static void has_packets(void) { int p[2]; if (pipe2(p, O_DIRECT)) _exit(1); }
+static void has_outer_pipe(void) { close(outside[1]); }
+static void has_flock(void) { flock(open("locked", O_RDWR | O_CREAT, 0600), LOCK_EX); }
+
+static void has_async(void)
+{
+	int p[2];
+
+	if (pipe(p) || fcntl(p[0], F_SETFL, O_ASYNC) < 0)
+		_exit(1);
+}
+
+static void has_posix_lock(void)
+{
+	struct flock l = { .l_type = F_WRLCK };
+
+	fcntl(open("locked2", O_RDWR | O_CREAT, 0600), F_SETLK, &l);
+}
+
+static void has_removed(void)
+{
+	open("removed", O_RDWR | O_CREAT, 0600);
+	unlink("removed");
+}
+
+static void has_own_socketpair(void)
+{
+	int s[2];
+
+	if (socketpair(AF_UNIX, SOCK_STREAM, 0, s) == 0) {
+		dup2(s[0], 0);
+		close(s[0]);
+		close(s[1]);
+	}
+}
+
+/* ---- what is taken ---- */
+
+static const struct dump_fd *find(const struct dump *d, int fd)
+{
+	size_t i;
+
+	for (i = 0; i < d->files->nr_fds; i++)
+		if (d->files->fds[i].fd == fd)
+			return &d->files->fds[i];
+	return NULL;
+}
+
+static void has_files(void)
+{
+	int fd = open("data", O_RDWR | O_CREAT | O_APPEND, 0600);
+
+	if (write(fd, "0123456789", 10) != 10)
+		_exit(1);
+	dup2(fd, 10);			/* the same description */
+	fcntl(10, F_SETFD, FD_CLOEXEC);
+	dup2(fd, 15);
+	dup2(open("data", O_RDWR | O_APPEND), 11);
+	lseek(11, 10, SEEK_SET);	/* alike, but another one */
+	dup2(open(".", O_RDONLY | O_DIRECTORY), 12);
+	dup2(open("really (deleted)", O_WRONLY | O_CREAT, 0600), 13);
+	dup2(open("/dev/zero", O_RDONLY), 14);
+}
+
+static void files(void)
+{
+	struct dump d;
+	pid_t pid = look(&d, has_files);
+	const struct dump_fd *a = find(&d, 10), *b = find(&d, 11), *c = find(&d, 15);
+
+	ok(d.nr_obstacles == 0, "ordinary files are no obstacle%s%s", d.nr_obstacles ? ": " : "",
+	   d.nr_obstacles ? d.obstacles[0] : "");
+	ok(a && c && a->file == c->file && a->cloexec && !c->cloexec,
+	   "dup'ed descriptors share a description, not close-on-exec");
+	if (syscall(SYS_kcmp, getpid(), getpid(), KCMP_FILE, 0, 0) < 0)
+		skip("no kcmp(2) here");
+	else
+		ok(a && b && a->file != b->file, "a file opened twice has two descriptions");
+	ok(a && a->raw.pos == 10 && a->raw.size == 10 && a->raw.flags & O_APPEND &&
+	   a->file->rec.kind == CKPT_FILE_REG, "offset, size and flags");
+	ok(find(&d, 12)->file->rec.kind == CKPT_FILE_DIR, "a directory");
+	ok(find(&d, 13)->file->rec.kind == CKPT_FILE_REG, "a name that only looks like a removed file's");
+	ok(find(&d, 14)->file->rec.kind == CKPT_FILE_CHR, "/dev/zero");
+	end(&d, pid);
+}
+
+static void has_streams(void)
+{
+	dup2(outside[0], 0);
+	dup2(outside[1], 1);
+	dup2(1, 2);
+	dup2(2, 9);
+	dup2(0, 8);
+}
+
+static void streams(void)
+{
+	struct dump d;
+	pid_t pid;
+
+	/* The test's copy of the other ends is what makes them lead out of the job; a
+	 * pipe of which a job has both ends would be its own. */
+	pid = look(&d, has_streams);
+	ok(d.nr_obstacles == 0 && find(&d, 0)->file->rec.kind == CKPT_FILE_PIPE,
+	   "a pipe of which the job has both ends is its own, at 0 and 1, too");
+	end(&d, pid);
+}
+
+static void has_input(void) { dup2(outside[0], 0); dup2(0, 8); close(outside[1]); }
+static void has_output(void) { dup2(outside[1], 1); dup2(1, 2); dup2(2, 9); close(outside[0]); }
+
+static void roles(void)
+{
+	struct dump d;
+	pid_t pid = look(&d, has_input);
+
+	ok(d.nr_obstacles == 0 && find(&d, 0)->file->rec.kind == CKPT_FILE_STDIO &&
+	   stdio_role(find(&d, 0)) == 0 && stdio_role(find(&d, 8)) == 0,
+	   "standard input from outside, and a copy of it");
+	end(&d, pid);
+	pid = look(&d, has_output);
+	ok(d.nr_obstacles == 0 && find(&d, 2)->file->rec.kind == CKPT_FILE_STDIO &&
+	   stdio_role(find(&d, 1)) == 1 && stdio_role(find(&d, 2)) == 2 &&
+	   stdio_role(find(&d, 9)) == 1, "output and error to one pipe are two streams");
+	end(&d, pid);
+}
+
+static void has_widow(void)
+{
+	int p[2];
+
+	if (pipe(p) || write(p[1], "last", 4) != 4)
+		_exit(1);
+	dup2(p[0], 0);
+	close(p[0]);
+	close(p[1]);
+}
+
+static int fill[2];
+
+static void has_pipe(void)
+{
+	dup2(fill[0], 7);
+	dup2(fill[1], 8);
+}
+
+static void pipes(void)
+{
+	struct dump d;
+	static char text[200000], back[sizeof(text)];
+	pid_t pid;
+	size_t i, got;
+	ssize_t n;
+
+	pid = look(&d, has_widow);
+	ok(d.nr_obstacles == 0 && find(&d, 0)->file->rec.kind == CKPT_FILE_PIPE,
+	   "standard input that nobody writes to any more is the job's own");
+	end(&d, pid);
+
+	for (i = 0; i < sizeof(text); i++)
+		text[i] = (char)(i * 7);
+	if (pipe(fill) || fcntl(fill[1], F_SETPIPE_SZ, 1 << 18) < 0 || write(fill[1], text, 1) != 1 ||
+	    write(fill[1], text + 1, sizeof(text) - 1) != sizeof(text) - 1) {
+		ok(false, "a pipe is filled");
+		return;
+	}
+	pid = look(&d, has_pipe);
+	ok(d.nr_obstacles == 0 && find(&d, 7)->file->pipe == find(&d, 8)->file->pipe, "both ends of a pipe");
+	end(&d, pid);
+	for (got = 0; got < sizeof(back); got += (size_t)n) {
+		n = read(fill[0], back + got, sizeof(back) - got);
+		if (n <= 0)
+			break;
+	}
+	ok(got == sizeof(text) && memcmp(text, back, got) == 0, "what was in it is still in it");
+	close(fill[0]);
+	close(fill[1]);
+}
+
+int main(void)
+{
+	close_range(3, ~0U, 0);
+	if (!mkdtemp(dir) || chdir(dir) < 0 || pipe2(outside, O_CLOEXEC) < 0)
+		return 1;
+	refused("a socket", has_socket, "a socket");
+	refused("an eventfd", has_eventfd, "an eventfd");
+	refused("an epoll instance", has_epoll, "an epoll instance");
+	refused("a memfd", has_memfd, "a memfd");
+	refused("a pidfd", has_pidfd, "pidfd");
+	refused("a named pipe", has_fifo, "a named pipe");
+	refused("a file of /proc", has_proc, "belongs to a process");
+	if (geteuid() == 0)
+		refused("a device", has_device, "a device");
+	refused("signal-driven I/O", has_async, "O_ASYNC");
+	refused("a pipe in packet mode", has_packets, "packet mode");
+	refused("a pipe to somebody else", has_outer_pipe, "outside of the job");
+	refused("flock", has_flock, "holds a lock");
+	refused("a POSIX lock", has_posix_lock, "holds a lock");
+	refused("a removed file", has_removed, "was removed");
+	refused("a socket of its own at 0", has_own_socketpair, "a socket");
+	files();
+	streams();
+	roles();
+	pipes();
+	if (chdir("/") == 0 && system("rm -rf /tmp/ckpt-unit-??????") != 0)
+		diag("%s is left behind", dir);
+	return done();
+}
