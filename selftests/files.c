@@ -1,0 +1,179 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Open files: offsets and flags, descriptions shared by dup and by fork,
+ * close-on-exec, appending, directories and devices, cwd, umask, limits.
+ */
+#include <dirent.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include "workload.h"
+
+#define LINES 400
+#define LINE 16
+
+static int in, in_dup, out, out_child, appended, dir, null, zero, high, alone;
+static unsigned int nr_read;
+
+static void expect_line(const char *buf, unsigned int n)
+{
+	char line[LINE + 1];
+
+	snprintf(line, sizeof(line), "line %010u", n);
+	wl_check(memcmp(buf, line, LINE - 1) == 0, "the offset is wrong: read \"%.*s\", not \"%s\"",
+		 LINE - 1, buf, line);
+}
+
+static void set_up(void)
+{
+	char line[LINE + 1];
+	int fd;
+
+	wl_must(mkdir(wl_path("cwd"), 0755));
+	wl_must(chdir(wl_path("cwd")));
+	fd = wl_must(open("lines", O_WRONLY | O_CREAT | O_EXCL, 0644));
+	for (unsigned int i = 0; i < LINES; i++) {
+		snprintf(line, sizeof(line), "line %010u\n", i);
+		wl_check(write(fd, line, LINE) == LINE, "write: %s", strerror(errno));
+	}
+	close(fd);
+	in = wl_must(open("lines", O_RDONLY | O_CLOEXEC));
+	in_dup = wl_must(dup(in));
+	alone = wl_must(open("lines", O_RDONLY));
+	wl_must(lseek(alone, 7 * LINE, SEEK_SET));
+	out = wl_must(open("out", O_RDWR | O_CREAT | O_TRUNC, 0600));
+	wl_check(write(out, "0123456789", 10) == 10, "write: %s", strerror(errno));
+	wl_must(lseek(out, 4, SEEK_SET));
+	out_child = wl_must(dup(out));
+	appended = wl_must(open("appended", O_WRONLY | O_CREAT | O_APPEND, 0600));
+	wl_check(write(appended, "begin\n", 6) == 6, "write: %s", strerror(errno));
+	dir = wl_must(open(".", O_RDONLY | O_DIRECTORY));
+	null = wl_must(open("/dev/null", O_RDWR));
+	zero = wl_must(open("/dev/zero", O_RDONLY | O_NONBLOCK));
+	high = wl_must(fcntl(null, F_DUPFD_CLOEXEC, 700));
+	umask(027);
+	wl_must(setrlimit(RLIMIT_NOFILE, &(struct rlimit){ 901, 902 }));
+	wl_must(setrlimit(RLIMIT_STACK, &(struct rlimit){ 4 << 20, RLIM_INFINITY }));
+	wl_must(setrlimit(RLIMIT_CORE, &(struct rlimit){ 0, 0 }));
+}
+
+static void expect_flags(int fd, int cloexec, int flags)
+{
+	int fl = fcntl(fd, F_GETFL);
+
+	wl_check(fl >= 0, "descriptor %d is gone", fd);
+	wl_check(fcntl(fd, F_GETFD) == cloexec, "descriptor %d: close-on-exec changed", fd);
+	wl_check((fl & (O_ACCMODE | O_APPEND | O_NONBLOCK)) == flags,
+		 "descriptor %d: flags are %#o instead of %#o", fd, fl, flags);
+}
+
+static void verify(void)
+{
+	struct rlimit lim;
+	char buf[4096], path[PATH_MAX];
+	mode_t mask;
+	struct stat a, b;
+	unsigned int nr_open = 0;
+	DIR *fds;
+
+	if (nr_read == LINES) {
+		wl_must(lseek(in, 0, SEEK_SET));
+		nr_read = 0;
+	}
+	/* in and in_dup share one offset. */
+	wl_check(read(nr_read % 2 ? in : in_dup, buf, LINE) == LINE, "read: %s", strerror(errno));
+	expect_line(buf, nr_read++);
+	wl_check(lseek(in, 0, SEEK_CUR) == lseek(in_dup, 0, SEEK_CUR), "dup'ed offsets differ");
+	wl_check(lseek(alone, 0, SEEK_CUR) == 7 * LINE, "offsets are shared that were not");
+	wl_check(lseek(out, 0, SEEK_CUR) == 4, "the output's offset moved");
+	wl_check(pread(out, buf, 20, 0) == 10 && memcmp(buf, "0123456789", 10) == 0,
+		 "the output's content changed");
+
+	expect_flags(in, FD_CLOEXEC, O_RDONLY);
+	expect_flags(in_dup, 0, O_RDONLY);
+	expect_flags(out, 0, O_RDWR);
+	expect_flags(appended, 0, O_WRONLY | O_APPEND);
+	expect_flags(zero, 0, O_RDONLY | O_NONBLOCK);
+	expect_flags(high, FD_CLOEXEC, O_RDWR);
+	wl_check(high == 700, "a descriptor moved");
+	wl_check(write(null, buf, 100) == 100 && read(null, buf, 100) == 0, "/dev/null is another device");
+	wl_check(read(zero, buf, sizeof(buf)) == sizeof(buf) && buf[0] == 0 && buf[4095] == 0,
+		 "/dev/zero is another device");
+	wl_must(fstat(dir, &a));
+	wl_must(stat(wl_path("cwd"), &b));
+	wl_check(a.st_ino == b.st_ino && a.st_dev == b.st_dev, "the directory's descriptor is another one");
+	wl_check(getcwd(path, sizeof(path)) && strcmp(path, wl_path("cwd")) == 0, "cwd is %s", path);
+	mask = umask(027);
+	wl_check(mask == 027, "umask is %03o", mask);
+	wl_must(getrlimit(RLIMIT_NOFILE, &lim));
+	wl_check(lim.rlim_cur == 901 && lim.rlim_max == 902, "RLIMIT_NOFILE is %ju, %ju",
+		 (uintmax_t)lim.rlim_cur, (uintmax_t)lim.rlim_max);
+	wl_must(getrlimit(RLIMIT_STACK, &lim));
+	wl_check(lim.rlim_cur == 4 << 20, "RLIMIT_STACK is %ju", (uintmax_t)lim.rlim_cur);
+
+	/* Nothing of the tool may stay open in the job. */
+	fds = opendir("/proc/self/fd");
+	wl_check(fds, "/proc/self/fd: %s", strerror(errno));
+	while (readdir(fds))
+		nr_open++;
+	closedir(fds);
+	nr_open -= 3;			/* . and .. and itself */
+	wl_check(nr_open == 3 + 10, "%u descriptors are open instead of %u", nr_open, 3 + 10);
+}
+
+/* The child reads from the description that it shares with its parent. */
+static void child(void)
+{
+	close(out_child);
+	while (access(wl_path("stop"), F_OK) < 0 && !wl_sigterm) {
+		wl_check(lseek(out, 0, SEEK_CUR) == 4, "the child's offset moved");
+		wl_pause_ms(2);
+	}
+	/* The parent waits for this to see that its own offset moves. */
+	while (lseek(out, 0, SEEK_CUR) == 4)
+		wl_pause_ms(2);
+	wl_check(lseek(out, 0, SEEK_CUR) == 5, "parent and child do not share their offset");
+	wl_check(write(out, "child", 5) == 5, "write: %s", strerror(errno));
+	_exit(0);
+}
+
+int main(int argc, char **argv)
+{
+	struct stat st;
+	int status, fd;
+	char buf[64];
+	pid_t pid;
+
+	wl_start(argc, argv);
+	set_up();
+	pid = wl_must(fork());
+	if (pid == 0)
+		child();
+	wl_ready();
+	do {
+		verify();
+		wl_check(waitpid(-1, &status, WNOHANG) == 0, "the child ended");
+		wl_pause_ms(1);
+	} while (!wl_stopping());
+	if (wl_sigterm)
+		kill(pid, SIGTERM);
+	wl_check(write(out_child, "x", 1) == 1, "write: %s", strerror(errno));
+	wl_check(waitpid(pid, &status, 0) == pid && status == 0, "the child did not end well");
+	wl_check(lseek(out, 0, SEEK_CUR) == 10, "parent and child do not share their offset");
+	wl_check(pread(out, buf, 20, 0) == 10 && memcmp(buf, "0123xchild", 10) == 0,
+		 "the output is \"%.20s\"", buf);
+	wl_must(lseek(appended, 0, SEEK_SET));
+	wl_check(write(appended, "end\n", 4) == 4, "write: %s", strerror(errno));
+	wl_must(fstat(appended, &st));
+	wl_check(st.st_size == 10, "appending made a file of %ju bytes instead of 10",
+		 (uintmax_t)st.st_size);
+	fd = wl_must(open("masked", O_WRONLY | O_CREAT | O_TRUNC, 0666));
+	wl_must(fstat(fd, &st));
+	wl_check((st.st_mode & 0777) == 0640, "a new file has the mode %03o", st.st_mode & 0777);
+	wl_check(fd == in_dup - 1 + 8 || fd > 2, "the lowest free descriptor is %d", fd);
+	wl_must(unlink("masked"));
+	/* A second restart from the same image meets this file as it was then. */
+	wl_check(pwrite(out, "0123456789", 10, 0) == 10, "write: %s", strerror(errno));
+	wl_passed();
+	return 0;
+}
