@@ -174,7 +174,7 @@ int ckpt_access_check_proofs(struct ckpt_session *s)
 		struct ckpt_process *p = &s->procs[i];
 
 		if (!READ_ONCE(p->leader->mm))
-			return ckpt_fail(s, -EOPNOTSUPP, CKPT_REASON_UNSUPPORTED, p->leader,
+			return ckpt_fail(s, -EAGAIN, CKPT_REASON_UNSUPPORTED, p->leader,
 					 "it has ended, but its parent has not yet waited for it (a zombie): try again later");
 		if (!p->proved)
 			return ckpt_fail(s, -EPERM, CKPT_REASON_PERM, p->leader,

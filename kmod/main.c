@@ -3,6 +3,7 @@
 #include <linux/module.h>
 #include "access.h"
 #include "netlink.h"
+#include "restore.h"
 #include "session.h"
 #include "version.h"
 
@@ -31,6 +32,7 @@ err_access:
 static void __exit ckpt_exit(void)
 {
 	ckpt_netlink_exit();
+	ckpt_restore_exit();
 	ckpt_session_exit();
 	ckpt_access_exit();
 }

@@ -13,92 +13,21 @@
 #include <linux/sched/task.h>
 #include <linux/slab.h>
 #include <linux/task_work.h>
-#include <linux/uaccess.h>
-#include <linux/wait.h>
 #include <linux/xarray.h>
 #include <net/sock.h>
 #include "access.h"
 #include "arch/x86/regs.h"
 #include "compat/task.h"
-#include "fill.h"
+#include "park.h"
 #include "report.h"
 #include "session.h"
-#include "state/mm.h"
 #include "state/thread.h"
 
 /* How long SET waits for a thread that is just falling asleep. */
 #define SETTLE_MS	1000
 
-/**
- * struct group - the threads of one process
- * @wait: the leader, for its siblings
- * @parked: siblings that are parked or about to sleep; never touch memory again
- */
-struct group {
-	wait_queue_head_t wait;
-	atomic_t parked;
-};
-
-enum ticket_state {
-	TICKET_COMING,		/* on its way: task works queued or running */
-	TICKET_PARKED,		/* asleep, or about to be */
-	TICKET_SET,		/* has been given its state */
-};
-
-/**
- * struct ticket - one thread on its way through a restart
- * @work: what it does next
- * @session: referenced
- * @task: referenced
- * @group: of its process
- * @key: in the table of all tickets: its pid in the initial namespace
- * @pid: in the session's tickets: its pid as the owner sees it
- * @plan_addr: RESTORE's, 0 for PARK
- * @state: under ckpt_restore.lock
- * @hidden: its user pointers while it is parked
- * @set: what it puts in place when it is let go
- */
-struct ticket {
-	struct callback_head work;
-	struct ckpt_session *session;
-	struct task_struct *task;
-	struct group *group;
-	unsigned long key;
-	unsigned long pid;
-	u64 plan_addr;
-	enum ticket_state state;
-	struct ckpt_thread_hidden hidden;
-	struct ckpt_thread_set set;
-};
-
-/**
- * struct ckpt_restore - the restart half of a session
- * @lock: protects @tickets, the tickets' states, the counts and flags
- * @tickets: struct ticket by pid, of all threads on their way or parked
- * @groups: struct group by tgid in the initial namespace
- * @nr_threads: that are to park
- * @nr_tickets: given out, also those that have ended
- * @nr_parked: of them parked at some time
- * @nr_set: of them given their state
- * @nr_ended: of them gone
- * @go: COMMIT was given: everybody leaves
- * @aborted: no more tickets; everybody dies
- */
-struct ckpt_restore {
-	spinlock_t lock;
-	struct xarray tickets;
-	struct xarray groups;
-	u32 nr_threads;
-	u32 nr_tickets;
-	u32 nr_parked;
-	u32 nr_set;
-	u32 nr_ended;
-	bool go;
-	bool aborted;
-};
-
 /* All tickets of all sessions by pid: a thread can have one. */
-static DEFINE_XARRAY(all_tickets);
+DEFINE_XARRAY(ckpt_tickets);
 
 /**
  * ckpt_restore_open() - make a new session one of a restart
@@ -129,7 +58,7 @@ int ckpt_restore_open(struct ckpt_session *s, u32 nr_threads)
 void ckpt_restore_free(struct ckpt_session *s)
 {
 	struct ckpt_restore *r = s->restore;
-	struct group *group;
+	struct ckpt_group *group;
 	unsigned long tgid;
 
 	if (!r)
@@ -152,7 +81,7 @@ void ckpt_restore_abort(struct ckpt_session *s)
 {
 	struct ckpt_restore *r = smp_load_acquire(&s->restore);
 	unsigned long pid;
-	struct ticket *t;
+	struct ckpt_ticket *t;
 
 	if (!r)
 		return;
@@ -163,233 +92,6 @@ void ckpt_restore_abort(struct ckpt_session *s)
 			send_sig(SIGKILL, t->task, 1);
 	}
 	spin_unlock(&r->lock);
-}
-
-/* Why a restart ends for which there is no better reason. */
-static void note_killed(struct ckpt_session *s)
-{
-	ckpt_fail(s, -ESRCH, CKPT_REASON_VANISHED, current,
-		  "it was killed while it was being restarted");
-}
-
-/* The end of a ticket, in its own thread, which goes to user mode or dies. */
-static void ticket_end(struct ticket *t)
-{
-	struct ckpt_session *s = t->session;
-	struct ckpt_restore *r = s->restore;
-	bool lost;
-
-	spin_lock(&r->lock);
-	xa_erase(&r->tickets, t->pid);
-	r->nr_ended++;
-	lost = !r->go && !r->aborted;
-	spin_unlock(&r->lock);
-	xa_erase(&all_tickets, t->key);
-	if (lost) {
-		note_killed(s);
-		ckpt_session_stop(s, CKPT_REASON_VANISHED);
-	}
-	put_task_struct(t->task);
-	kfree(t);
-	ckpt_session_put(s);
-}
-
-/* After a failure past the point of no return: nobody sees user mode again. */
-static void ticket_fail(struct ticket *t)
-{
-	note_killed(t->session);
-	ckpt_session_stop(t->session, CKPT_REASON_IMAGE);
-	send_sig(SIGKILL, current, 1);
-	ticket_end(t);
-}
-
-static bool must_leave(const struct ckpt_restore *r)
-{
-	return smp_load_acquire(&r->go) || READ_ONCE(r->aborted) ||
-	       fatal_signal_pending(current);
-}
-
-static void sleep_until_commit(const struct ckpt_restore *r)
-{
-	for (;;) {
-		/* Nobody wakes us but COMMIT, a fatal signal, and a thaw after suspend. */
-		set_current_state(TASK_KILLABLE | TASK_NOLOAD | TASK_FREEZABLE);
-		if (must_leave(r))
-			break;
-		schedule();
-	}
-	__set_current_state(TASK_RUNNING);
-}
-
-/* Count the thread as parked; whoever is the last one tells the owner. */
-static int count_parked(struct ticket *t)
-{
-	struct ckpt_session *s = t->session;
-	struct ckpt_restore *r = s->restore;
-	bool last;
-
-	spin_lock(&r->lock);
-	if (r->aborted) {
-		spin_unlock(&r->lock);
-		return -ECANCELED;
-	}
-	t->state = TICKET_PARKED;
-	last = ++r->nr_parked == r->nr_threads;
-	spin_unlock(&r->lock);
-
-	if (!t->plan_addr) {
-		atomic_inc(&t->group->parked);
-		wake_up(&t->group->wait);
-	}
-	if (!last)
-		return 0;
-	mutex_lock(&s->lock);
-	if (s->phase == CKPT_OPENED)
-		s->phase = CKPT_PARKED;
-	mutex_unlock(&s->lock);
-	ckpt_report_event(s, CKPT_EVENT_PARKED);
-	return 0;
-}
-
-/* The last stage: the sleep, and the way out of it. */
-static void park(struct callback_head *work)
-{
-	struct ticket *t = container_of(work, struct ticket, work);
-	struct ckpt_restore *r = t->session->restore;
-
-	if (count_parked(t)) {
-		ticket_fail(t);
-		return;
-	}
-	sleep_until_commit(r);
-	if (smp_load_acquire(&r->go)) {
-		ckpt_thread_restore(&t->hidden, &t->set);
-		ckpt_regs_resume();
-	}
-	ticket_end(t);
-}
-
-static void next_stage(struct ticket *t, task_work_func_t stage)
-{
-	init_task_work(&t->work, stage);
-	if (task_work_add(current, &t->work, TWA_RESUME))
-		ticket_fail(t);
-}
-
-/*
- * Works queued together run newest first: this one runs before the release of
- * the files that were closed or unmapped, and queues parking behind them.
- */
-static void let_release(struct callback_head *work)
-{
-	next_stage(container_of(work, struct ticket, work), park);
-}
-
-static int found_fd(const void *unused, struct file *file, unsigned int fd)
-{
-	return fd + 1;
-}
-
-static void close_from(unsigned int fd)
-{
-	int next;
-
-	while ((next = iterate_fd(current->files, fd, found_fd, NULL)) > 0) {
-		close_fd(next - 1);
-		fd = next;
-		cond_resched();
-	}
-}
-
-/* All siblings have parked, or are gone, which wakes nobody: look now and then. */
-static int wait_for_siblings(struct ticket *t)
-{
-	struct ckpt_restore *r = t->session->restore;
-	long ret = 0;
-
-	while (!ret)
-		ret = wait_event_killable_timeout(t->group->wait,
-						  atomic_read(&t->group->parked) + 1 >=
-						  get_nr_threads(current) || READ_ONCE(r->aborted),
-						  HZ / 50);
-	return ret < 0 || READ_ONCE(r->aborted) ? -EINTR : 0;
-}
-
-static int copy_plan(struct ticket *t, struct ckpt_plan *plan, struct ckpt_plan_vma **vmas,
-		     struct ckpt_plan_pages **pages)
-{
-	struct ckpt_session *s = t->session;
-
-	*vmas = NULL;
-	*pages = NULL;
-	if (copy_from_user(plan, u64_to_user_ptr(t->plan_addr), sizeof(*plan)))
-		goto fault;
-	if (!plan->nr_vmas || plan->nr_vmas > CKPT_MAX_VMAS || plan->nr_pages > CKPT_MAX_VMAS)
-		return ckpt_fail(s, -EINVAL, CKPT_REASON_IMAGE, current,
-				 "the restart plan has no mapping, or too many");
-	*vmas = vmemdup_user(u64_to_user_ptr(plan->vmas), array_size(plan->nr_vmas, sizeof(**vmas)));
-	if (IS_ERR(*vmas))
-		goto fault;
-	if (!plan->nr_pages)
-		return 0;
-	*pages = vmemdup_user(u64_to_user_ptr(plan->pages),
-			      array_size(plan->nr_pages, sizeof(**pages)));
-	if (!IS_ERR(*pages))
-		return 0;
-fault:
-	return ckpt_fail(s, -EFAULT, CKPT_REASON_IMAGE, current,
-			 "the restart plan cannot be read from its memory");
-}
-
-/* From the skeleton to the saved process; any failure is its end. */
-static int become(struct ticket *t)
-{
-	struct ckpt_session *s = t->session;
-	struct ckpt_plan_pages *pages;
-	struct ckpt_plan_vma *vmas;
-	struct ckpt_plan plan;
-	int ret;
-
-	ret = copy_plan(t, &plan, &vmas, &pages);
-	if (!ret)
-		ret = ckpt_mm_check_plan(s, &plan, vmas);
-	if (!ret)
-		ret = wait_for_siblings(t);
-	if (!ret)
-		ret = ckpt_mm_replace(s, &plan, vmas);
-	if (!ret)
-		ret = ckpt_fill(s, pages, plan.nr_pages);
-	if (!ret)
-		ret = ckpt_mm_set_exe(s, plan.exe_fd);
-	if (!ret)
-		close_from(plan.close_from);
-	if (!IS_ERR_OR_NULL(vmas))
-		kvfree(vmas);
-	if (!IS_ERR_OR_NULL(pages))
-		kvfree(pages);
-	return ret;
-}
-
-/* The first stage, of every thread. */
-static void arrive(struct callback_head *work)
-{
-	struct ticket *t = container_of(work, struct ticket, work);
-
-	/* Run by the exit of a thread killed before: it has no memory any more. */
-	if (current->flags & PF_EXITING || !current->mm) {
-		ticket_end(t);
-		return;
-	}
-	ckpt_thread_hide(&t->hidden);
-	if (!t->plan_addr) {
-		park(&t->work);
-		return;
-	}
-	if (become(t)) {
-		ticket_fail(t);
-		return;
-	}
-	next_stage(t, let_release);
 }
 
 /* Is @file the socket that the session belongs to? */
@@ -429,10 +131,10 @@ static const char *sender_fault(const struct ckpt_session *s, u64 plan_addr)
 	return NULL;
 }
 
-static struct group *get_group(struct ckpt_restore *r)
+static struct ckpt_group *get_group(struct ckpt_restore *r)
 {
 	unsigned long tgid = task_tgid_nr(current);
-	struct group *group, *other;
+	struct ckpt_group *group, *other;
 
 	group = xa_load(&r->groups, tgid);
 	if (group)
@@ -449,7 +151,7 @@ static struct group *get_group(struct ckpt_restore *r)
 }
 
 /* Put the ticket among the session's; from here on an abort finds it. */
-static int enter(struct ckpt_restore *r, struct ticket *t, struct netlink_ext_ack *extack)
+static int enter(struct ckpt_restore *r, struct ckpt_ticket *t, struct netlink_ext_ack *extack)
 {
 	int ret;
 
@@ -474,7 +176,7 @@ static int enter(struct ckpt_restore *r, struct ticket *t, struct netlink_ext_ac
 	return ret;
 }
 
-static void leave(struct ckpt_restore *r, struct ticket *t)
+static void leave(struct ckpt_restore *r, struct ckpt_ticket *t)
 {
 	spin_lock(&r->lock);
 	r->nr_tickets--;
@@ -499,7 +201,7 @@ int ckpt_restore_park(struct ckpt_session *s, struct sk_buff *skb, u64 plan_addr
 {
 	struct ckpt_restore *r = smp_load_acquire(&s->restore);
 	const char *why;
-	struct ticket *t;
+	struct ckpt_ticket *t;
 	int ret;
 
 	if (!r) {
@@ -526,9 +228,9 @@ int ckpt_restore_park(struct ckpt_session *s, struct sk_buff *skb, u64 plan_addr
 	t->key = task_pid_nr(current);
 	t->pid = task_pid_nr_ns(current, s->pid_ns);
 	t->plan_addr = plan_addr;
-	init_task_work(&t->work, arrive);
+	init_task_work(&t->work, ckpt_park_arrive);
 	/* Two requests in one message: the second one comes too late. */
-	ret = xa_insert(&all_tickets, t->key, t, GFP_KERNEL_ACCOUNT);
+	ret = xa_insert(&ckpt_tickets, t->key, t, GFP_KERNEL_ACCOUNT);
 	if (ret)
 		goto err_free;
 	ret = enter(r, t, extack);
@@ -543,7 +245,7 @@ int ckpt_restore_park(struct ckpt_session *s, struct sk_buff *skb, u64 plan_addr
 	put_task_struct(current);
 	ckpt_session_put(s);
 err_erase:
-	xa_erase(&all_tickets, t->key);
+	xa_erase(&ckpt_tickets, t->key);
 err_free:
 	kfree(t);
 	return ret;
@@ -557,7 +259,7 @@ err_free:
 static int try_set(struct ckpt_restore *r, const struct ckpt_thread_state *state,
 		   const struct ckpt_thread_set *set, struct netlink_ext_ack *extack)
 {
-	struct ticket *t;
+	struct ckpt_ticket *t;
 	unsigned long switches;
 	int ret;
 
@@ -626,7 +328,7 @@ int ckpt_restore_set(struct ckpt_session *s, const struct ckpt_thread_state *sta
 static bool is_dying(struct ckpt_restore *r)
 {
 	unsigned long pid;
-	struct ticket *t;
+	struct ckpt_ticket *t;
 
 	xa_for_each(&r->tickets, pid, t)
 		if (__fatal_signal_pending(t->task) ||
@@ -646,7 +348,7 @@ int ckpt_restore_commit(struct ckpt_session *s)
 	struct ckpt_restore *r = smp_load_acquire(&s->restore);
 	const char *why = NULL;
 	unsigned long pid;
-	struct ticket *t;
+	struct ckpt_ticket *t;
 
 	if (!r)
 		return -EINVAL;

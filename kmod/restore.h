@@ -1,18 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/*
- * Parked threads and the commit.  A thread of a restart sends PARK or RESTORE,
- * gets a ticket, and on its way out of that system call runs, as task works,
- * what its ticket says:
- *
- *   sibling   hide its user pointers, park
- *   leader    hide its user pointers, wait until its siblings have parked,
- *             replace the address space, read the pages in, close descriptors,
- *             let their release happen, park
- *
- * Parked threads sleep on nothing but their own ticket, so that SET can write
- * their registers; COMMIT wakes all of them.  A ticket ends when its thread
- * goes to user mode or dies, whatever comes first.
- */
+/* A restart as its owner sees it: tickets for threads, SET, COMMIT; see park.h. */
 #ifndef CKPT_RESTORE_H
 #define CKPT_RESTORE_H
 

@@ -43,7 +43,7 @@ static bool share_pte(struct walk *w, unsigned long addr, pte_t *ptep, pte_t pte
 	bool exclusive = PageAnonExclusive(page);
 
 	if (!PageCompound(page) &&
-	    page_count(page) != atomic_read(&page->_mapcount) + 1 + !!PageSwapCache(page))
+	    page_count(page) != atomic_read(&page->_mapcount) + 1 + folio_test_swapcache(page_folio(page)))
 		return false;
 	if (exclusive && folio_try_share_anon_rmap_pte(page_folio(page), page))
 		return false;

@@ -4,9 +4,11 @@
  *
  * Refused: what is not simply running (traced, stopped, ending), what shares a
  * table with another process, and what a skeleton cannot be given: namespaces
- * other than the tool's, a seccomp filter, threads of the kernel's.
+ * other than the tool's, a seccomp filter, secure bits, credentials by thread,
+ * threads of the kernel's.
  */
 #include "state/process.h"
+#include <linux/cred.h>
 #include <linux/fdtable.h>
 #include <linux/fs_struct.h>
 #include <linux/nsproxy.h>
@@ -21,9 +23,56 @@
 #include "report.h"
 #include "state/state.h"
 
+static bool same_groups(const struct group_info *a, const struct group_info *b)
+{
+	return a->ngroups == b->ngroups && !memcmp(a->gid, b->gid, a->ngroups * sizeof(a->gid[0]));
+}
+
+static bool same_cred(const struct cred *a, const struct cred *b)
+{
+	return uid_eq(a->uid, b->uid) && uid_eq(a->euid, b->euid) &&
+	       uid_eq(a->suid, b->suid) && uid_eq(a->fsuid, b->fsuid) &&
+	       gid_eq(a->gid, b->gid) && gid_eq(a->egid, b->egid) &&
+	       gid_eq(a->sgid, b->sgid) && gid_eq(a->fsgid, b->fsgid) &&
+	       !memcmp(&a->cap_inheritable, &b->cap_inheritable, sizeof(a->cap_inheritable)) &&
+	       !memcmp(&a->cap_permitted, &b->cap_permitted, sizeof(a->cap_permitted)) &&
+	       !memcmp(&a->cap_effective, &b->cap_effective, sizeof(a->cap_effective)) &&
+	       !memcmp(&a->cap_bset, &b->cap_bset, sizeof(a->cap_bset)) &&
+	       !memcmp(&a->cap_ambient, &b->cap_ambient, sizeof(a->cap_ambient)) &&
+	       same_groups(a->group_info, b->group_info);
+}
+
+/* The tool saves the leader's credentials as those of all threads. */
+static const char *cred_obstacle(const struct ckpt_session *s, const struct task_struct *t,
+				 const struct task_struct *leader)
+{
+	const struct cred *cred, *leaders;
+	const char *why = NULL;
+
+	rcu_read_lock();
+	cred = __task_cred(t);
+	leaders = __task_cred(leader);
+	if (cred->user_ns != s->cred->user_ns)
+		why = "it lives in another user namespace than the tool: run the tool inside of it";
+	else if (cred->securebits)
+		why = "it has secure bits set (PR_SET_SECUREBITS), which cannot be saved";
+	else if ((cred != leaders && !same_cred(cred, leaders)) ||
+		 task_no_new_privs(t) != task_no_new_privs(leader))
+		why = "its threads have different credentials, which cannot be saved";
+	rcu_read_unlock();
+	return why;
+}
+
+/* Gone in a moment, or when its parent waits for it: EAGAIN lets the tool try again. */
+static bool is_ending(const struct task_struct *t)
+{
+	return t->flags & PF_EXITING || READ_ONCE(t->exit_state) ||
+	       t->signal->flags & SIGNAL_GROUP_EXIT;
+}
+
 static const char *thread_obstacle(const struct task_struct *t, const struct task_struct *leader)
 {
-	if (t->flags & PF_EXITING || READ_ONCE(t->exit_state))
+	if (is_ending(t))
 		return "it is ending: try again";
 	if (t->flags & CKPT_PF_KERNEL_WORKER)
 		return "it is a worker of io_uring, which cannot be saved";
@@ -62,7 +111,9 @@ static bool shares_tables(struct ckpt_process *p)
 static bool same_namespaces(const struct nsproxy *a, const struct nsproxy *b)
 {
 	return a->mnt_ns == b->mnt_ns && a->uts_ns == b->uts_ns && a->ipc_ns == b->ipc_ns &&
-	       a->net_ns == b->net_ns && a->time_ns == b->time_ns;
+	       a->net_ns == b->net_ns && a->time_ns == b->time_ns &&
+	       a->pid_ns_for_children == b->pid_ns_for_children &&
+	       a->time_ns_for_children == b->time_ns_for_children;
 }
 
 /*
@@ -100,10 +151,6 @@ static int process_check(struct ckpt_session *s, struct ckpt_process *p)
 	const char *why;
 	unsigned int i;
 
-	if (t->signal->flags & SIGNAL_GROUP_EXIT) {
-		why = "it is ending: try again";
-		goto refuse;
-	}
 	if (t->signal->flags & SIGNAL_STOP_STOPPED || t->signal->group_stop_count) {
 		why = "it is stopped: send it SIGCONT and try again";
 		goto refuse;
@@ -114,6 +161,8 @@ static int process_check(struct ckpt_session *s, struct ckpt_process *p)
 	for (i = 0; i < p->nr_threads; i++) {
 		t = p->threads[i];
 		why = thread_obstacle(t, p->leader);
+		if (!why)
+			why = cred_obstacle(s, t, p->leader);
 		if (why)
 			goto refuse;
 	}
@@ -124,7 +173,8 @@ static int process_check(struct ckpt_session *s, struct ckpt_process *p)
 	return 0;
 
 refuse:
-	return ckpt_fail(s, -EOPNOTSUPP, CKPT_REASON_UNSUPPORTED, t, "%s", why);
+	return ckpt_fail(s, is_ending(t) ? -EAGAIN : -EOPNOTSUPP, CKPT_REASON_UNSUPPORTED, t,
+			 "%s", why);
 }
 
 static int compare_mm(const void *a, const void *b)
@@ -162,7 +212,7 @@ int ckpt_process_check_sharing(struct ckpt_session *s)
 		return 0;
 	for (i = 0; (unsigned long)s->procs[i].mm != shared; i++)
 		;
-	return ckpt_fail(s, -EOPNOTSUPP, CKPT_REASON_UNSUPPORTED, s->procs[i].leader,
+	return ckpt_fail(s, -EAGAIN, CKPT_REASON_UNSUPPORTED, s->procs[i].leader,
 			 "it shares its memory with another process of the job (vfork?): try again");
 }
 
