@@ -24,6 +24,7 @@
 #include <netlink/netlink.h>
 #include <netlink/socket.h>
 
+#include "nl_event.h"
 #include "out.h"
 
 #define RECEIVE_BUFFER	(8 << 20)	/* several messages of a stream */
@@ -87,12 +88,6 @@ static int no_module(void)
 {
 	return fail(CK_NOMODULE, "the kernel module ckpt is not loaded on this host; "
 		    "load it with: modprobe ckpt");
-}
-
-static int bad_message(const char *what)
-{
-	return fail(CK_NOMODULE, "the kernel module sent %s, which this ckctl does not understand; "
-		    "install module and tool of one version", what);
 }
 
 /* ---- one message in ---- */
@@ -226,13 +221,13 @@ static int parse(const struct nlmsghdr *msg, struct nlattr **tb, const unsigned 
 		while (nla_ok(nla, left) && nla_type(nla) != CKPT_A_DATA)
 			nla = nla_next(nla, &left);
 		if (!nla_ok(nla, left) || nla_len(nla) != 0)
-			return bad_message("page data without a marker");
+			return nl_bad_message("page data without a marker");
 		len -= left;
 		*data = (const unsigned char *)nla + NLA_HDRLEN;
 		*data_len = (size_t)left - NLA_HDRLEN;
 	}
 	if (nla_parse(tb, CKPT_A_MAX, first, len, policy) < 0)
-		return bad_message("a malformed message");
+		return nl_bad_message("a malformed message");
 	return CK_OK;
 }
 
@@ -272,12 +267,12 @@ static int end_of_request(uint8_t cmd, const struct nlmsghdr *msg)
 
 	if (payload < sizeof(int))
 		/* DONE without a status is how old kernels end a dump. */
-		return msg->nlmsg_type == NLMSG_DONE ? CK_OK : bad_message("a short answer");
+		return msg->nlmsg_type == NLMSG_DONE ? CK_OK : nl_bad_message("a short answer");
 	if (error->error == 0)
 		return CK_OK;
 	if (msg->nlmsg_type == NLMSG_ERROR) {
 		if (payload < sizeof(*error))
-			return bad_message("a short answer");
+			return nl_bad_message("a short answer");
 		skip = sizeof(*error);
 		if (!(msg->nlmsg_flags & NLM_F_CAPPED))
 			skip += NLMSG_ALIGN(error->msg.nlmsg_len) - NLMSG_HDRLEN;
@@ -367,122 +362,6 @@ struct nl_msg *nl_new(struct nl *nl, enum ckpt_cmd cmd)
 
 /* ---- events ---- */
 
-static enum ck_exit exit_from_reason(enum ckpt_reason reason, int err)
-{
-	switch (reason) {
-	case CKPT_REASON_PERM:
-		return CK_PERM;
-	case CKPT_REASON_UNSUPPORTED:
-	case CKPT_REASON_IMAGE:
-		return CK_REFUSED;
-	case CKPT_REASON_TIMEOUT:
-	case CKPT_REASON_DEADLINE:
-		return CK_TIMEOUT;
-	case CKPT_REASON_IO:
-		return CK_IO;
-	case CKPT_REASON_EMPTY:
-		return CK_NOTFOUND;
-	case CKPT_REASON_BUSY:
-		return CK_BUSY;
-	case CKPT_REASON_THAWED:
-	case CKPT_REASON_VANISHED:
-	case CKPT_REASON_NOMEM:
-		return CK_FAILED;
-	case CKPT_REASON_NONE:
-		break;
-	}
-	/* A failure is never CK_OK, whatever its errno says. */
-	return err ? exit_from_errno(err) : CK_FAILED;
-}
-
-static uint64_t get_u64(struct nlattr *nla)
-{
-	return nla ? nla_get_u64(nla) : 0;
-}
-
-static uint32_t get_u32(struct nlattr *nla)
-{
-	return nla ? nla_get_u32(nla) : 0;
-}
-
-/* A copy that is aligned as its structs want to be, which attributes are not. */
-static int keep_pages(struct nl *nl, struct nlattr *nla, size_t unit)
-{
-	free(nl->pages);
-	nl->pages = NULL;
-	if ((size_t)nla_len(nla) % unit)
-		return bad_message("an array of a broken size");
-	nl->pages = malloc((size_t)nla_len(nla) + 1);
-	if (!nl->pages)
-		return fail(CK_FAILED, "out of memory");
-	memcpy(nl->pages, nla_data(nla), (size_t)nla_len(nla));
-	return CK_OK;
-}
-
-static int read_event(struct nl *nl, struct nlattr **tb, struct nl_event *ev)
-{
-	if (!tb[CKPT_A_EVENT])
-		return bad_message("an event without its kind");
-	memset(ev, 0, sizeof(*ev));
-	ev->event = get_u32(tb[CKPT_A_EVENT]);
-	ev->reason = get_u32(tb[CKPT_A_REASON]);
-	ev->err = (int)get_u32(tb[CKPT_A_ERRNO]);
-	ev->pid = (int)get_u32(tb[CKPT_A_PID]);
-	ev->standstill_ns = get_u64(tb[CKPT_A_STANDSTILL_NS]);
-	ev->nr_bytes = get_u64(tb[CKPT_A_NR_BYTES]);
-	ev->nr_pages = get_u64(tb[CKPT_A_NR_PAGES]);
-	ev->nr_zero = get_u64(tb[CKPT_A_NR_ZERO]);
-	ev->nr_shared = get_u64(tb[CKPT_A_NR_SHARED]);
-	ev->nr_copied = get_u64(tb[CKPT_A_NR_COPIED]);
-	if (tb[CKPT_A_MESSAGE])
-		nla_strlcpy(ev->message, tb[CKPT_A_MESSAGE], sizeof(ev->message));
-	if (tb[CKPT_A_PAGES]) {
-		int rc = keep_pages(nl, tb[CKPT_A_PAGES], sizeof(struct ckpt_rec_pages));
-
-		if (rc)
-			return rc;
-		ev->pages = nl->pages;
-		ev->pages_len = (size_t)nla_len(tb[CKPT_A_PAGES]);
-	}
-	if (tb[CKPT_A_PID_LIST]) {
-		int rc = keep_pages(nl, tb[CKPT_A_PID_LIST], sizeof(int32_t));
-
-		if (rc)
-			return rc;
-		ev->pids = nl->pages;
-		ev->nr_pids = (size_t)nla_len(tb[CKPT_A_PID_LIST]) / sizeof(int32_t);
-	}
-	return CK_OK;
-}
-
-/* Page data for the caller; what the runs promise is what must have come. */
-static int take_pages(struct nl *nl, struct nlattr **tb, const unsigned char *data, size_t len,
-		      const struct nl_stream *stream)
-{
-	struct ckpt_rec_pages owner;
-	const struct ckpt_run *runs;
-	size_t nr, i;
-	uint64_t bytes = 0;
-	int rc;
-
-	if (!tb[CKPT_A_PAGES] || nla_len(tb[CKPT_A_PAGES]) != sizeof(owner) || !tb[CKPT_A_RUNS])
-		return bad_message("page data without its owner");
-	memcpy(&owner, nla_data(tb[CKPT_A_PAGES]), sizeof(owner));
-	rc = keep_pages(nl, tb[CKPT_A_RUNS], sizeof(struct ckpt_run));
-	if (rc)
-		return rc;
-	runs = nl->pages;
-	nr = (size_t)nla_len(tb[CKPT_A_RUNS]) / sizeof(*runs);
-	for (i = 0; i < nr; i++)
-		if (!(runs[i].flags & CKPT_RUN_ZERO))
-			bytes += (uint64_t)runs[i].nr_pages * CKPT_PAGE_SIZE;
-	if (bytes != len)
-		return bad_message("page data of another length than announced");
-	if (!stream || !stream->pages)
-		return CK_OK;
-	return stream->pages(&owner, runs, nr, data, len, stream->arg);
-}
-
 /* One message of the module's own; *@done when it was the event @want. */
 static int take(struct nl *nl, const struct nlmsghdr *msg, enum ckpt_event want,
 		const struct nl_stream *stream, struct nl_event *ev, bool *done)
@@ -495,13 +374,12 @@ static int take(struct nl *nl, const struct nlmsghdr *msg, enum ckpt_event want,
 	if (rc)
 		return rc;
 	if (command_of(msg) == CKPT_CMD_PAGES)
-		return take_pages(nl, tb, data, data_len, stream);
-	rc = read_event(nl, tb, ev);
+		return nl_event_pages(tb, data, data_len, stream, &nl->pages);
+	rc = nl_event_read(tb, ev, &nl->pages);
 	if (rc)
 		return rc;
 	if (ev->event == CKPT_EVENT_FAILED)
-		return fail(exit_from_reason(ev->reason, ev->err), "%s",
-			    ev->message[0] ? ev->message : strerror(ev->err));
+		return nl_event_failed(ev);
 	if (ev->event == CKPT_EVENT_PROGRESS && stream && stream->progress)
 		stream->progress(ev->nr_bytes, stream->arg);
 	*done = ev->event == want;
@@ -578,12 +456,12 @@ static int info_reply(struct nlattr **tb, void *arg)
 	struct nl_info *info = arg;
 
 	if (!tb[CKPT_A_ABI] || !tb[CKPT_A_VERSION])
-		return bad_message("an INFO without a version");
-	info->abi = get_u32(tb[CKPT_A_ABI]);
-	info->features = get_u32(tb[CKPT_A_FEATURES]);
-	info->nr_sessions = get_u32(tb[CKPT_A_NR_SESSIONS]);
-	info->xstate_size = get_u32(tb[CKPT_A_XSTATE_SIZE]);
-	info->xfeatures = get_u64(tb[CKPT_A_XFEATURES]);
+		return nl_bad_message("an INFO without a version");
+	info->abi = nl_u32(tb[CKPT_A_ABI]);
+	info->features = nl_u32(tb[CKPT_A_FEATURES]);
+	info->nr_sessions = nl_u32(tb[CKPT_A_NR_SESSIONS]);
+	info->xstate_size = nl_u32(tb[CKPT_A_XSTATE_SIZE]);
+	info->xfeatures = nl_u64(tb[CKPT_A_XFEATURES]);
 	nla_strlcpy(info->version, tb[CKPT_A_VERSION], sizeof(info->version));
 	return CK_OK;
 }
@@ -598,7 +476,7 @@ int nl_info(struct nl *nl, struct nl_info *info)
 		return CK_FAILED;
 	rc = nl_request(nl, msg, info_reply, info);
 	if (rc == CK_OK && !info->abi)
-		return bad_message("no answer to INFO");
+		return nl_bad_message("no answer to INFO");
 	return rc;
 }
 

@@ -30,14 +30,29 @@ static uint64_t now_ns(void)
 	return (uint64_t)ts.tv_sec * 1000000000 + (uint64_t)ts.tv_nsec;
 }
 
+static bool is_control(char c)
+{
+	return (unsigned char)c < ' ' || c == 0x7f;
+}
+
+void print_text(const char *text)
+{
+	for (; *text; text++)
+		putchar(is_control(*text) ? '?' : *text);
+}
+
 /* One write for the whole line: skeletons and the coordinator share stderr. */
 static void say(const char *prefix, const char *sentence)
 {
-	char *line = NULL;
+	size_t chars = strlen(sentence), i;
+	char *line = NULL, *c;
 	int len = asprintf(&line, "%sckctl: %s%s\n", running ? "\r\033[K" : "", prefix, sentence);
 
 	if (len < 0)
 		return;
+	for (c = line + len - 1 - chars, i = 0; i < chars; i++)
+		if (is_control(c[i]))
+			c[i] = '?';
 	fflush(stdout);
 	while (write(STDERR_FILENO, line, (size_t)len) < 0 && errno == EINTR)
 		;

@@ -51,6 +51,10 @@ struct capture fail_captured(void);
 /* "ckctl: note: <sentence>" to stderr unless out_quiet. */
 void note(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
+/* A name to stdout.  It may come from a job or an image: no control character in
+ * it reaches the terminal, neither here nor in the sentences above. */
+void print_text(const char *text);
+
 /* A bar with rate and time left, on stderr, only when that is a terminal. */
 struct progress;
 struct progress *progress_start(const char *what, uint64_t total_bytes);

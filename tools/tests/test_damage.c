@@ -89,7 +89,8 @@ int main(void)
 		off_t length, step;
 
 		snprintf(file[f].path, sizeof(file[f].path), "%s/%s", scratch_image("d"), files[f]);
-		snprintf(file[f].saved, sizeof(file[f].saved), "%s.saved", file[f].path);
+		snprintf(file[f].saved, sizeof(file[f].saved), "%s/%s.saved",
+			 scratch_image("d"), files[f]);
 		ok(stat(file[f].path, &st) == 0 && st.st_size > 0, "%s has %ld bytes", files[f],
 		   (long)st.st_size);
 		file[f].size = st.st_size;

@@ -19,7 +19,7 @@
 #include "synthetic.h"
 #include "tap.h"
 
-#define FUZZ 3000
+#define FUZZ 1500
 
 static unsigned char *records, *runs;	/* as they were written */
 static size_t records_len, runs_len;
@@ -351,7 +351,7 @@ static void manifests(void)
 		const char *rest;
 		int code;
 	} bad[] = {
-		{ "}\n", CK_REFUSED },
+		{ "\"x\": 1}\n", CK_REFUSED },
 		{ "\"format\": \"other\", \"version\": 1}", CK_REFUSED },
 		{ "\"format\": \"ckpt-image\", \"version\": 2, \"generations\": [{}]}", CK_REFUSED },
 		{ "\"format\": \"ckpt-image\", \"version\": 1}", CK_DAMAGED },
@@ -381,6 +381,9 @@ static void manifests(void)
 
 int main(void)
 {
+	/* Thousands of manifests: not where each fsync(2) waits for a disk. */
+	if (!getenv("TMPDIR") && access("/dev/shm", W_OK) == 0)
+		setenv("TMPDIR", "/dev/shm", 1);
 	ok(synthetic_write(scratch(), "h", 1, 1) == CK_OK, "an image");
 	records = slurp("records", &records_len);
 	runs = slurp("index", &runs_len);

@@ -26,6 +26,13 @@
 /* Frozen on purpose while a disk is written to; our death thaws in any case. */
 #define HELD_DEADLINE_MS	(3600 * 1000U)
 
+/* Descriptors of the job's descriptors: each holds a page of kernel memory. */
+#define MAX_EARLY_ROOM	8192
+
+/* Of one checkpoint; the pauses between them double, a second and a half in all. */
+#define MAX_ATTEMPTS	8
+#define FIRST_PAUSE_NS	10000000L
+
 static uint64_t now_ns(void)
 {
 	struct timespec ts;
@@ -55,7 +62,7 @@ static int remaining_ms(const struct checkpoint *c)
 
 static int too_late(const struct checkpoint *c)
 {
-	return fail(CK_TIMEOUT, "the checkpoint of %s was not complete within %g seconds; the job runs on",
+	return fail(CK_TIMEOUT, "the checkpoint of %s was not complete within %g seconds",
 		    c->req->id, (double)c->req->max_wait_ms / 1000);
 }
 
@@ -67,22 +74,19 @@ int checkpoint_may_go_on(const struct checkpoint *c)
 	if (remaining_ms(c) == 0)
 		return too_late(c);
 	if (read(c->signal_fd, &info, sizeof(info)) == sizeof(info))
-		return fail(CK_FAILED, "interrupted; the job runs on");
+		return fail(CK_FAILED, "interrupted");
 	return CK_OK;
 }
 
 int checkpoint_wait(struct checkpoint *c, enum ckpt_event event, const struct nl_stream *stream,
 		    struct nl_event *ev)
 {
-	char sentence[1024];
-	int rc;
+	int rc = nl_wait(c->nl, event, remaining_ms(c), stream, ev);
 
-	fail_capture(sentence, sizeof(sentence));
-	rc = nl_wait(c->nl, event, remaining_ms(c), stream, ev);
-	fail_capture(NULL, 0);
-	if (rc == CK_TIMEOUT && remaining_ms(c) == 0)
-		return too_late(c);
-	return rc ? fail(rc, "%s", sentence) : CK_OK;
+	/* Gone, or changed under us; the next attempt will not meet it. */
+	if (rc && ev)
+		c->fleeting = ev->event == CKPT_EVENT_FAILED && (ev->err == EAGAIN || ev->err == ESRCH);
+	return rc == CK_TIMEOUT && remaining_ms(c) == 0 ? too_late(c) : rc;
 }
 
 /* ---- before the freeze ---- */
@@ -102,14 +106,15 @@ static int watch_signals(struct checkpoint *c)
 }
 
 /* Seven descriptors a process; and no page fault of ours while the job waits. */
-static void raise_limits(void)
+static void raise_limits(struct checkpoint *c)
 {
-	struct rlimit l;
+	struct rlimit l = { 0 };
 
 	if (getrlimit(RLIMIT_NOFILE, &l) == 0 && l.rlim_cur < l.rlim_max) {
 		l.rlim_cur = l.rlim_max;
 		setrlimit(RLIMIT_NOFILE, &l);
 	}
+	c->early_room = l.rlim_cur / 2 < MAX_EARLY_ROOM ? l.rlim_cur / 2 : MAX_EARLY_ROOM;
 	mlockall(MCL_CURRENT);
 }
 
@@ -142,22 +147,22 @@ static int open_processes(struct checkpoint *c)
  * slow only the first time is done then.  Its result is not looked at. */
 static void rehearse(struct checkpoint *c)
 {
-	char sentence[1024];
-	struct dump d = { .nr_procs = c->nr_early };
+	struct dump d = {
+		.nr_procs = c->nr_early, .early_room = c->early_room, .streams = c->req->streams,
+	};
 	size_t i;
 
 	d.procs = calloc(c->nr_early ? c->nr_early : 1, sizeof(*d.procs));
 	if (!d.procs)
 		return;
-	fail_capture(sentence, sizeof(sentence));
-	memcpy(d.procs, c->early, c->nr_early * sizeof(*d.procs));
+	for (i = 0; i < d.nr_procs; i++)
+		proc_move(&d.procs[i], &c->early[i]);
 	state_check(&d);
 	/* The descriptors are to be used again. */
 	for (i = 0; i < d.nr_procs; i++)
 		proc_move(&c->early[i], &d.procs[i]);
 	d.nr_procs = 0;
 	dump_free(&d);
-	fail_capture(NULL, 0);
 }
 
 static int make_messages(struct checkpoint *c)
@@ -176,7 +181,7 @@ static int prepare(struct checkpoint *c)
 {
 	int rc;
 
-	raise_limits();
+	raise_limits(c);
 	rc = watch_signals(c);
 	if (!rc)
 		rc = nl_open(&c->nl);
@@ -199,12 +204,20 @@ static int prepare(struct checkpoint *c)
 
 /* ---- frozen ---- */
 
+/* Frozen is not a lock: SIGKILL still takes a process away. */
+static int gone(struct checkpoint *c, int err, const char *what, pid_t pid)
+{
+	c->fleeting = err == ESRCH || err == ENOENT;
+	return fail_errno(err, "%s process %d", what, pid);
+}
+
 /* The processes that are frozen, opened early or now. */
 static int adopt_processes(struct checkpoint *c, const struct nl_event *ev)
 {
 	struct dump *d = &c->dump;
 	size_t i, n = 0;
 
+	d->streams = c->req->streams;
 	d->procs = calloc(ev->nr_pids ? ev->nr_pids : 1, sizeof(*d->procs));
 	if (!d->procs)
 		return fail(CK_FAILED, "out of memory");
@@ -220,7 +233,7 @@ static int adopt_processes(struct checkpoint *c, const struct nl_event *ev)
 			err = proc_open(p, ev->pids[i]);
 		d->nr_procs = i + 1;
 		if (err)
-			return fail_errno(err, "cannot open /proc/%d", ev->pids[i]);
+			return gone(c, err, "cannot open", ev->pids[i]);
 	}
 	return CK_OK;
 }
@@ -249,7 +262,6 @@ static int send_proofs(struct checkpoint *c)
 static int prove(struct checkpoint *c)
 {
 	struct dump *d = &c->dump;
-	char sentence[1024];
 	bool all = true;
 	size_t i;
 	int rc;
@@ -257,11 +269,9 @@ static int prove(struct checkpoint *c)
 	for (i = 0; i < d->nr_procs; i++)
 		all &= d->procs[i].mem_fd >= 0;
 	if (all) {
-		fail_capture(sentence, sizeof(sentence));
 		rc = send_proofs(c);
-		fail_capture(NULL, 0);
 		if (rc != CK_PERM)
-			return rc ? fail(rc, "%s", sentence) : CK_OK;
+			return rc;
 	}
 	for (i = 0; i < d->nr_procs; i++) {
 		struct proc *p = &d->procs[i];
@@ -270,7 +280,7 @@ static int prove(struct checkpoint *c)
 			close(p->mem_fd);
 		p->mem_fd = openat(p->dir_fd, "mem", O_RDONLY | O_CLOEXEC);
 		if (p->mem_fd < 0)
-			return fail_errno(errno, "pid %d: you may not read its memory", p->pid);
+			return gone(c, errno, "you may not read the memory of", p->pid);
 	}
 	return send_proofs(c);
 }
@@ -305,7 +315,7 @@ static int freeze(struct checkpoint *c)
 static int look(struct checkpoint *c)
 {
 	struct nl_msg *msg = c->snapshot;
-	char ours[1024], theirs[1024];
+	char sentence[sizeof(c->sentence)];
 	struct nl_event ev;
 	int rc, checked;
 
@@ -313,20 +323,18 @@ static int look(struct checkpoint *c)
 	rc = nl_request(c->nl, msg, NULL, NULL);
 	if (rc)
 		return rc;
-	fail_capture(ours, sizeof(ours));
+	fail_capture(sentence, sizeof(sentence));
 	checked = state_check(&c->dump);
-	fail_capture(theirs, sizeof(theirs));
-	rc = nl_wait(c->nl, CKPT_EVENT_SNAPPED, remaining_ms(c), NULL, &ev);
-	fail_capture(NULL, 0);
-	if (rc == CK_TIMEOUT && remaining_ms(c) == 0)
-		return too_late(c);
+	fail_capture(c->sentence, sizeof(c->sentence));
+	rc = checkpoint_wait(c, CKPT_EVENT_SNAPPED, NULL, &ev);
 	/* One more obstacle; what is more than that says it better than we can. */
-	if (rc == CK_REFUSED)
-		rc = obstacle_sentence(&c->dump, theirs);
-	else if (rc)
-		return fail(rc, "%s", theirs);
-	if (!rc && checked)
-		return fail(checked, "%s", ours);
+	if (rc == CK_REFUSED && !c->fleeting)
+		rc = obstacle_sentence(&c->dump, c->sentence);
+	if (!rc && checked) {
+		/* ESRCH: killed between the module's look and ours. */
+		c->fleeting = checked == CK_NOTFOUND;
+		return fail(checked, "%s", sentence);
+	}
 	c->res->nr_pages = ev.nr_pages;
 	c->res->nr_copied = ev.nr_copied;
 	return rc ? rc : c->dump.nr_obstacles ? CK_REFUSED : CK_OK;
@@ -402,24 +410,54 @@ static void finish(struct checkpoint *c)
 	c->res->duration_ns = now_ns() - c->start_ns;
 }
 
-int checkpoint_make(const struct checkpoint_request *req, struct checkpoint_result *res)
+/* From the begin to the end; what failed is in c->sentence or among the obstacles. */
+static int attempt(struct checkpoint *c)
 {
-	struct checkpoint c = { .req = req, .res = res, .cgroup_fd = -1, .signal_fd = -1 };
-	size_t i;
 	int rc;
 
+	fail_capture(c->sentence, sizeof(c->sentence));
+	rc = prepare(c);
+	if (!rc)
+		rc = checkpoint_may_go_on(c);
+	if (!rc)
+		rc = freeze(c);
+	if (!rc)
+		rc = look(c);
+	if (!rc)
+		rc = c->req->check_only ? thaw(c) : save(c);
+	finish(c);
+	fail_capture(NULL, 0);
+	return rc;
+}
+
+/* A process that ends or calls exec at the wrong moment is there no more when
+ * we look again; nothing tells when that is.  False when it is enough. */
+static bool try_again(const struct checkpoint *c, int number)
+{
+	struct timespec pause = { .tv_nsec = FIRST_PAUSE_NS << number };
+
+	if (!c->fleeting || number == MAX_ATTEMPTS - 1 || remaining_ms(c) == 0)
+		return false;
+	nanosleep(&pause, NULL);
+	return true;
+}
+
+int checkpoint_make(const struct checkpoint_request *req, struct checkpoint_result *res)
+{
+	struct checkpoint c;
+	uint64_t start_ns = now_ns();
+	int rc, number = 0;
+	size_t i;
+
 	memset(res, 0, sizeof(*res));
-	c.start_ns = now_ns();
-	rc = prepare(&c);
-	if (!rc)
-		rc = checkpoint_may_go_on(&c);
-	if (!rc)
-		rc = freeze(&c);
-	if (!rc)
-		rc = look(&c);
-	if (!rc)
-		rc = req->check_only ? thaw(&c) : save(&c);
-	finish(&c);
+	do {
+		checkpoint_result_free(res);
+		c = (struct checkpoint){ .req = req, .res = res, .start_ns = start_ns,
+					 .cgroup_fd = -1, .signal_fd = -1 };
+		rc = attempt(&c);
+	} while (rc && try_again(&c, number++));
+	if (rc && !res->nr_obstacles)
+		fail(rc, "%s", c.sentence);
 	if (!req->check_only)
 		for (i = 0; i < res->nr_obstacles; i++)
 			fail(CK_REFUSED, "%s", res->obstacles[i]);

@@ -7,10 +7,13 @@
 #include <stddef.h>
 #include <stdint.h>
 
+struct job_stream;
+
 struct checkpoint_request {
 	const char *cgroup;		/* directory of the job's cgroup */
 	const char *id;			/* name of the image */
 	const char *image_dir;
+	const struct job_stream *streams; /* [3], of its launch; NULL when not known */
 	unsigned int keep;		/* complete checkpoints kept, at least 1 */
 	uint64_t max_wait_ms;		/* for all of it; 0 for no limit */
 	bool stop;			/* write while frozen: the reference mode */

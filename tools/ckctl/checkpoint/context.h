@@ -24,7 +24,10 @@ struct checkpoint {
 	struct dump dump;
 	struct proc *early;		/* opened before the freeze, and not in dump.procs */
 	size_t nr_early;
+	size_t early_room;		/* for the rehearsal */
 	struct progress *progress;
+	bool fleeting;			/* what failed may not fail again */
+	char sentence[1024];		/* why it failed */
 	uint64_t index_pos;		/* of a stream: where the next run goes */
 };
 

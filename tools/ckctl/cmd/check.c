@@ -69,6 +69,7 @@ int cmd_check(int argc, char **argv)
 	if (rc)
 		return rc;
 	req.cgroup = job.cgroup;
+	req.streams = job.streams;
 	req.id = job.id;
 	req.max_wait_ms = t.max_wait_ms;
 	rc = checkpoint_make(&req, &res);

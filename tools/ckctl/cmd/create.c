@@ -136,6 +136,7 @@ int cmd_create(int argc, char **argv)
 	if (rc)
 		return rc;
 	req.cgroup = job.cgroup;
+	req.streams = job.streams;
 	req.id = job.id;
 	req.image_dir = job.image_dir;
 	req.max_wait_ms = t.max_wait_ms;

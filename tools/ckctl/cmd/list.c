@@ -77,9 +77,11 @@ static void print_row(const struct row *row, int width)
 		strftime(when, sizeof(when), "%F %T", &tm);
 		age_of(meta->time, age, sizeof(age));
 	}
-	printf("%-*s  %-19s  %8s  %7" PRIu64 "  %10s  %-16s  %s\n", width, row->name, when, age,
-	       meta->nr_tasks, row->rc == CK_OK ? human_bytes(row->bytes) : "-",
-	       meta->host[0] ? meta->host : "-", state_of(row));
+	print_text(row->name);
+	printf("%*s  %-19s  %8s  %7" PRIu64 "  %10s  %-8s  ", width - (int)strlen(row->name), "", when,
+	       age, meta->nr_tasks, row->rc == CK_OK ? human_bytes(row->bytes) : "-", state_of(row));
+	print_text(meta->host[0] ? meta->host : "-");
+	putchar('\n');
 }
 
 static json_t *json_row(const struct row *row)
@@ -135,8 +137,8 @@ static int list(const char *dir)
 		if ((int)strlen(entries[i]->d_name) - 5 > width)
 			width = (int)strlen(entries[i]->d_name) - 5;
 	if (!out_json)
-		printf("%-*s  %-19s  %8s  %7s  %10s  %-16s  %s\n", width, "NAME", "MADE", "AGE",
-		       "TASKS", "SIZE", "HOST", "STATE");
+		printf("%-*s  %-19s  %8s  %7s  %10s  %-8s  %s\n", width, "NAME", "MADE", "AGE",
+		       "TASKS", "SIZE", "STATE", "HOST");
 	for (i = 0; i < n; i++) {
 		/* One at a time: a meta is several kilobytes. */
 		struct row row = { .rc = CK_OK };

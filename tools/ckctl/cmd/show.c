@@ -58,13 +58,6 @@ static const char *time_text(int64_t seconds, char *buf, size_t size)
 
 /* ---- text ---- */
 
-/* Names come from the job: nothing in them may reach the terminal as a command. */
-static void print_safe(const char *text)
-{
-	for (; *text; text++)
-		putchar((unsigned char)*text < ' ' || *text == 0x7f ? '?' : *text);
-}
-
 static void print_meta(const struct image *img)
 {
 	const struct image_meta *meta = &img->meta;
@@ -72,23 +65,24 @@ static void print_meta(const struct image *img)
 	size_t i;
 
 	printf("image        %s\nname         ", img->path);
-	print_safe(meta->id);
+	print_text(meta->id);
 	printf("\nmade         %s on ", time_text(meta->time, when, sizeof(when)));
-	print_safe(meta->host);
+	print_text(meta->host);
 	printf(" (");
-	print_safe(meta->kernel);
+	print_text(meta->kernel);
 	printf(", %s)\ncgroup       ", meta->arch);
-	print_safe(meta->cgroup);
+	print_text(meta->cgroup);
 	printf("\nowner        %" PRIu32 "\n", meta->uid);
 	if (meta->argv) {
 		printf("command      ");
 		for (i = 0; meta->argv[i]; i++) {
-			print_safe(meta->argv[i]);
+			print_text(meta->argv[i]);
 			putchar(meta->argv[i + 1] ? ' ' : '\n');
 		}
 	}
-	printf("tasks        %" PRIu64 " processes, %" PRIu64 " threads\n", meta->nr_tasks,
-	       meta->nr_threads);
+	printf("tasks        %" PRIu64 " process%s, %" PRIu64 " thread%s\n", meta->nr_tasks,
+	       meta->nr_tasks == 1 ? "" : "es", meta->nr_threads,
+	       meta->nr_threads == 1 ? "" : "s");
 	printf("stood still  %s\n", human_ns(meta->standstill_ns));
 	printf("pages        %s\n", human_bytes(meta->bytes));
 }
@@ -101,13 +95,13 @@ static void print_process(const struct image_process *p, unsigned int depth)
 	       p->rec->sid, p->nr_threads, human_bytes(mapped_bytes(p)),
 	       human_bytes(saved_bytes(p->pages, p->nr_pages)),
 	       (int)(2 * (depth < 20 ? depth : 20)), "");
-	print_safe(p->rec->comm);
+	print_text(p->rec->comm);
 	printf("  ");
-	print_safe(p->exe);
+	print_text(p->exe);
 	putchar('\n');
 	for (i = 1; i < p->nr_threads; i++) {
 		printf("%7d %63s thread ", p->threads[i].rec->tid, "");
-		print_safe(p->threads[i].rec->comm);
+		print_text(p->threads[i].rec->comm);
 		putchar('\n');
 	}
 }
@@ -173,7 +167,7 @@ static void print_files(const struct image *img)
 				       (uint64_t)file->rec->object,
 				       img->pipes[file->pipe].rec->data_len);
 			else
-				print_safe(file->path);
+				print_text(file->path);
 			putchar('\n');
 		}
 }
@@ -189,7 +183,7 @@ static void print_rest(const struct image *img)
 		printf("%13" PRIu64 "  %10s  %10s  ", (uint64_t)img->shms[i].rec->id,
 		       human_bytes(img->shms[i].rec->size),
 		       human_bytes(saved_bytes(img->shms[i].pages, img->shms[i].nr_pages)));
-		print_safe(img->shms[i].name);
+		print_text(img->shms[i].name);
 		putchar('\n');
 	}
 	printf("\nGENERATION  MADE                           SIZE\n");
@@ -202,7 +196,7 @@ static void print_rest(const struct image *img)
 	}
 }
 
-static int print_text(const struct image *img)
+static int print_image(const struct image *img)
 {
 	int rc;
 
@@ -332,7 +326,7 @@ int cmd_show(int argc, char **argv)
 		rc = image_open(&img, path);
 	if (rc)
 		return rc;
-	rc = out_json ? print_json(img) : print_text(img);
+	rc = out_json ? print_json(img) : print_image(img);
 	image_close(img);
 	return rc;
 }

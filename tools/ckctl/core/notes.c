@@ -15,6 +15,8 @@ static int put(struct core_notes *n, const void *data, size_t len)
 {
 	size_t padded = (len + 3) & ~(size_t)3;
 
+	if (!len)
+		return CK_OK;
 	if (n->size - n->len < padded) {
 		size_t size = 2 * (n->len + padded);
 		char *bigger = realloc(n->data, size);
@@ -92,8 +94,8 @@ static int put_files(struct core_notes *n, const struct image_process *p)
 {
 	struct core_notes triples = { 0 }, names = { 0 };
 	uint64_t head[2] = { 0, CKPT_PAGE_SIZE };
-	size_t i, pos;
-	int rc = CK_OK;
+	size_t i, len;
+	int rc;
 
 	rc = put(&triples, head, sizeof(head));
 	for (i = 0; rc == CK_OK && i < p->nr_vmas; i++) {
@@ -104,19 +106,19 @@ static int put_files(struct core_notes *n, const struct image_process *p)
 			continue;
 		head[0]++;
 		rc = put(&triples, triple, sizeof(triple));
-		pos = names.len;
+		/* Names follow each other without the padding of notes. */
+		len = names.len + strlen(p->vmas[i].path) + 1;
 		if (rc == CK_OK)
 			rc = put(&names, p->vmas[i].path, strlen(p->vmas[i].path) + 1);
-		/* Names follow each other without the padding of notes. */
-		if (rc == CK_OK)
-			names.len = pos + strlen(p->vmas[i].path) + 1;
+		names.len = len;
 	}
 	if (rc == CK_OK) {
-		memcpy(triples.data, head, sizeof(head));
+		memcpy(triples.data, head, sizeof(head));	/* with the count */
+		len = triples.len + names.len;
 		rc = put(&triples, names.data, names.len);
 	}
 	if (rc == CK_OK)
-		rc = note_put(n, "CORE", NT_FILE, triples.data, triples.len);
+		rc = note_put(n, "CORE", NT_FILE, triples.data, len);
 	free(triples.data);
 	free(names.data);
 	return rc;

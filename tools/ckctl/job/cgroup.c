@@ -326,6 +326,8 @@ bool cgroup_populated(int fd)
 	return event_is(fd, "populated 1");
 }
 
+#define REMOVED_POLL_MS	20
+
 bool cgroup_wait_empty(int fd, int timeout_ms)
 {
 	struct pollfd pfd = { .events = POLLPRI };
@@ -348,7 +350,8 @@ bool cgroup_wait_empty(int fd, int timeout_ms)
 		empty = n < 0 || strstr(text, "populated 0");
 		if (empty || left <= 0)
 			break;
-		poll(&pfd, 1, left);
+		/* Whoever removes an empty cgroup at once takes the event with it: look again. */
+		poll(&pfd, 1, left < REMOVED_POLL_MS ? left : REMOVED_POLL_MS);
 		clock_gettime(CLOCK_MONOTONIC, &now);
 		left = (int)((end.tv_sec - now.tv_sec) * 1000 + (end.tv_nsec - now.tv_nsec) / 1000000);
 	}

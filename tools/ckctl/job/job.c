@@ -142,13 +142,38 @@ static uint64_t start_time(pid_t pid)
 	return start;
 }
 
+static json_t *streams_to_json(const struct job_stream streams[3])
+{
+	json_t *array = json_array();
+	int i;
+
+	for (i = 0; i < 3; i++)
+		json_array_append_new(array, json_pack("[I, I]", (json_int_t)streams[i].dev,
+						       (json_int_t)streams[i].ino));
+	return array;
+}
+
+static bool streams_from_json(json_t *array, struct job_stream streams[3])
+{
+	json_int_t dev, ino;
+	size_t i;
+
+	for (i = 0; i < 3; i++) {
+		if (json_unpack(json_array_get(array, i), "[I, I]", &dev, &ino) < 0)
+			return false;
+		streams[i] = (struct job_stream){ .dev = (uint64_t)dev, .ino = (uint64_t)ino };
+	}
+	return true;
+}
+
 /* Silent: a file that cannot be read or is not one of ours is no job. */
 static bool read_file(int dir, const char *id, struct job *job)
 {
 	char name[JOB_ID_MAX + 8];
 	const char *cgroup, *image_dir;
+	struct job_stream streams[3];
 	json_int_t keep, owner, start;
-	json_t *root;
+	json_t *root, *array;
 	bool ok;
 	int fd;
 
@@ -158,9 +183,10 @@ static bool read_file(int dir, const char *id, struct job *job)
 		return false;
 	root = json_loadfd(fd, 0, NULL);
 	close(fd);
-	ok = root && json_unpack(root, "{s:s, s:s, s:I, s:I, s:I}", "cgroup", &cgroup, "image_dir",
-				 &image_dir, "keep", &keep, "owner", &owner, "owner_start",
-				 &start) == 0 &&
+	ok = root && json_unpack(root, "{s:s, s:s, s:I, s:I, s:I, s:o}", "cgroup", &cgroup,
+				 "image_dir", &image_dir, "keep", &keep, "owner", &owner,
+				 "owner_start", &start, "streams", &array) == 0 &&
+	     streams_from_json(array, streams) &&
 	     strlen(cgroup) < sizeof(job->cgroup) && strlen(image_dir) < sizeof(job->image_dir);
 	if (ok) {
 		memset(job, 0, sizeof(*job));
@@ -170,6 +196,7 @@ static bool read_file(int dir, const char *id, struct job *job)
 		job->keep = (unsigned int)keep;
 		job->owner = (pid_t)owner;
 		job->owner_start = (uint64_t)start;
+		memcpy(job->streams, streams, sizeof(streams));
 	}
 	json_decref(root);
 	return ok;
@@ -183,9 +210,10 @@ static int write_file(int dir, const char *dir_path, const struct job *job)
 
 	file_name(name, sizeof(name), job->id);
 	snprintf(temporary, sizeof(temporary), ".%s.new", job->id);
-	root = json_pack("{s:o, s:o, s:I, s:I, s:I}", "cgroup", json_text(job->cgroup), "image_dir",
-			 json_text(job->image_dir), "keep", (json_int_t)job->keep, "owner",
-			 (json_int_t)job->owner, "owner_start", (json_int_t)job->owner_start);
+	root = json_pack("{s:o, s:o, s:I, s:I, s:I, s:o}", "cgroup", json_text(job->cgroup),
+			 "image_dir", json_text(job->image_dir), "keep", (json_int_t)job->keep,
+			 "owner", (json_int_t)job->owner, "owner_start",
+			 (json_int_t)job->owner_start, "streams", streams_to_json(job->streams));
 	if (!root)
 		return fail(CK_FAILED, "out of memory");
 	unlinkat(dir, temporary, 0);
@@ -213,6 +241,16 @@ static bool is_alive(const struct job *job)
 	return populated;
 }
 
+static void note_streams(struct job *job)
+{
+	struct stat st;
+	int i;
+
+	for (i = 0; i < 3; i++)
+		if (fstat(i, &st) == 0)
+			job->streams[i] = (struct job_stream){ .dev = st.st_dev, .ino = st.st_ino };
+}
+
 int job_register(struct job *job)
 {
 	char path[PATH_MAX];
@@ -223,6 +261,7 @@ int job_register(struct job *job)
 		return rc;
 	job->owner = getpid();
 	job->owner_start = start_time(job->owner);
+	note_streams(job);
 	/* Looking and writing must be one step among all who register. */
 	if (flock(dir, LOCK_EX) < 0) {
 		rc = fail_errno(errno, "cannot lock %s", path);

@@ -15,6 +15,11 @@
 #define JOB_ID_MAX	200
 #define JOB_KEEP_MAX	1000
 
+/* What a standard stream of a launch was; ino 0 for a closed one. */
+struct job_stream {
+	uint64_t dev, ino;		/* as stat(2) */
+};
+
 struct job {
 	char id[JOB_ID_MAX + 1];
 	char cgroup[PATH_MAX];		/* directory */
@@ -22,6 +27,7 @@ struct job {
 	unsigned int keep;		/* complete checkpoints kept */
 	pid_t owner;			/* the ckctl that waits for it */
 	uint64_t owner_start;		/* and when that was started: pids come again */
+	struct job_stream streams[3];	/* the owner's, which the job was launched with */
 };
 
 /* A name: what can be a file and a cgroup of that name. */

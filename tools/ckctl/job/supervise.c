@@ -121,6 +121,7 @@ static void make_checkpoint(const struct keeper *k, int words_fd)
 {
 	struct checkpoint_request req = {
 		.cgroup = k->job->cgroup,
+		.streams = k->job->streams,
 		.id = k->job->id,
 		.image_dir = k->job->image_dir,
 		.keep = k->job->keep,
@@ -286,7 +287,7 @@ void job_end(const struct job *job)
 
 	/* Those that the command left behind may be about to end. */
 	if (fd >= 0) {
-		empty = cgroup_wait_empty(fd, 200);
+		empty = cgroup_wait_empty(fd, 1000);
 		close(fd);
 	}
 	if (!empty) {

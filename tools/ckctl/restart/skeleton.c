@@ -13,6 +13,7 @@
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/personality.h>
 #include <sys/prctl.h>
@@ -126,13 +127,33 @@ static int restore_rows(struct restart *r, const struct image_process *p)
 	return rc;
 }
 
-/* What prctl(2) and /proc can set of a process. */
-static int restore_attributes(const struct image_process *p)
+/* Up by anybody; down, which protects from the memory killer, only for root's images. */
+static int restore_oom_score(const struct restart *r, const struct ckpt_rec_process *rec)
 {
-	const struct ckpt_rec_process *rec = p->rec;
-	char text[16];
-	int fd, len;
+	char text[16] = "";
+	int fd = open("/proc/self/oom_score_adj", O_RDWR | O_CLOEXEC), now, len, rc = CK_OK;
 
+	if (fd < 0 || read(fd, text, sizeof(text) - 1) < 0) {
+		rc = fail_errno(errno, "process %d (%.15s): cannot read oom_score_adj", rec->pid,
+				rec->comm);
+		goto out;
+	}
+	now = atoi(text);
+	if (rec->oom_score_adj == now || (rec->oom_score_adj < now && r->image->owner != 0))
+		goto out;
+	len = snprintf(text, sizeof(text), "%d", rec->oom_score_adj);
+	if (write(fd, text, (size_t)len) < 0 && errno != EACCES)
+		rc = fail_errno(errno, "process %d (%.15s): cannot set oom_score_adj", rec->pid,
+				rec->comm);
+out:
+	if (fd >= 0)
+		close(fd);
+	return rc;
+}
+
+/* What prctl(2) and /proc can set of a process. */
+static int restore_attributes(const struct restart *r, const struct ckpt_rec_process *rec)
+{
 	if (prctl(PR_SET_CHILD_SUBREAPER, !!(rec->flags & CKPT_PROCESS_CHILD_SUBREAPER), 0, 0, 0) < 0)
 		return fail_errno(errno, "process %d (%.15s): cannot make it a subreaper", rec->pid,
 				  rec->comm);
@@ -140,16 +161,7 @@ static int restore_attributes(const struct image_process *p)
 	if (prctl(PR_SET_DUMPABLE, 1, 0, 0, 0) < 0)
 		return fail_errno(errno, "process %d (%.15s): cannot make it dumpable", rec->pid,
 				  rec->comm);
-	fd = open("/proc/self/oom_score_adj", O_RDWR | O_CLOEXEC);
-	len = snprintf(text, sizeof(text), "%d", rec->oom_score_adj);
-	if (fd < 0 || write(fd, text, (size_t)len) < 0) {
-		/* A lower value than ours takes a right that the restorer may lack. */
-		if (fd < 0 || errno != EACCES)
-			return fail_errno(errno, "process %d (%.15s): cannot set oom_score_adj",
-					  rec->pid, rec->comm);
-	}
-	close(fd);
-	return CK_OK;
+	return restore_oom_score(r, rec);
 }
 
 /* The leader's last steps: no way back to libc's clock, heap or rights. */
@@ -204,7 +216,7 @@ static int become(struct restart *r, const struct image_process *p)
 					p->rec->pid);
 	}
 	if (!rc)
-		rc = restore_attributes(p);
+		rc = restore_attributes(r, p->rec);
 	if (!rc)
 		rc = restore_rows(r, p);
 	if (!rc)

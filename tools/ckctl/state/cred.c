@@ -2,10 +2,10 @@
 /*
  * Credentials: ids, groups, capability sets, no_new_privs.
  *
- * Saved: what /proc/PID/status says, of the leader.  Refused: threads with
- * other credentials than their leader, seccomp filters, and processes in other
- * namespaces than ckctl's own (their cgroup namespace excepted: what is visible
- * of cgroups is no state of a process).
+ * Saved: what /proc/PID/status says of the leader.  The module refuses threads
+ * with credentials of their own, seccomp filters, secure bits, and other
+ * namespaces than ckctl's (but for that of cgroups: what is visible of them is no
+ * state of a process).
  *
  * Restored are at most the rights that the restorer has.  An image that root
  * restarts may come from anybody: unless root owns it, it may ask for nothing
@@ -30,93 +30,7 @@
 #include "out.h"
 #include "proc.h"
 
-/* What must be alike in all threads: from "Uid" on, without names and times. */
-static const char *const thread_keys[] = {
-	"Uid", "Gid", "Groups", "CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb", "NoNewPrivs",
-	"Seccomp",
-};
-
-static const char *const namespaces[] = {
-	"ns/pid", "ns/pid_for_children", "ns/mnt", "ns/net", "ns/ipc", "ns/uts", "ns/user",
-	"ns/time", "ns/time_for_children",
-};
-
 #define NR(a) (sizeof(a) / sizeof((a)[0]))
-
-static int check_namespaces(struct dump *d, const struct proc *p,
-			    const char (*own)[64])
-{
-	char link[64];
-	size_t i;
-
-	for (i = 0; i < NR(namespaces); i++) {
-		/* "time" is absent on kernels without it, here as there. */
-		if (proc_link(p, namespaces[i], link, sizeof(link)) < 0) {
-			if (errno == ENOENT && !own[i][0])
-				continue;
-			return fail_errno(errno, "pid %d: cannot read /proc/%d/%s", p->pid, p->pid,
-					  namespaces[i]);
-		}
-		if (strcmp(link, own[i]) != 0)
-			return obstacle(d, p->pid, "is in another namespace (%s) than ckctl, which "
-					"cannot be saved; run ckctl inside the container, or the job "
-					"outside of one", link);
-	}
-	return CK_OK;
-}
-
-static int check_thread(struct dump *d, const struct proc *p, pid_t tid)
-{
-	char name[48], text[65536];
-	size_t i;
-
-	snprintf(name, sizeof(name), "task/%d/status", tid);
-	if (proc_text(p, -1, name, text, sizeof(text)) < 0)
-		return fail_errno(errno, "pid %d: cannot read /proc/%d/%s", p->pid, p->pid, name);
-	for (i = 0; i < NR(thread_keys); i++) {
-		const char *mine = proc_status(text, thread_keys[i]);
-		const char *leaders = proc_status(p->status, thread_keys[i]);
-		size_t len = mine ? strcspn(mine, "\n") : 0;
-
-		if (!mine || !leaders)
-			continue;
-		if (strcspn(leaders, "\n") != len || memcmp(mine, leaders, len) != 0)
-			return obstacle(d, p->pid, "thread %d has credentials (%s) other than its "
-					"process, which cannot be saved", tid, thread_keys[i]);
-	}
-	return CK_OK;
-}
-
-static int cred_check(struct dump *d)
-{
-	static char own[NR(namespaces)][64];
-	const char *seccomp;
-	struct proc self;
-	size_t i, t;
-	int rc;
-
-	rc = proc_open(&self, getpid());
-	if (rc)
-		return fail_errno(rc, "cannot open /proc/self");
-	for (i = 0; i < NR(namespaces); i++)
-		if (proc_link(&self, namespaces[i], own[i], sizeof(own[i])) < 0)
-			own[i][0] = '\0';
-	proc_close(&self);
-	for (i = 0; i < d->nr_procs; i++) {
-		const struct proc *p = &d->procs[i];
-
-		rc = check_namespaces(d, p, own);
-		seccomp = proc_status(p->status, "Seccomp");
-		if (!rc && seccomp && *seccomp != '0')
-			rc = obstacle(d, p->pid, "runs under a seccomp filter, which cannot be saved");
-		for (t = 0; t < p->nr_tids && !rc; t++)
-			if (p->tids[t] != p->pid)
-				rc = check_thread(d, p, p->tids[t]);
-		if (rc)
-			return rc;
-	}
-	return CK_OK;
-}
 
 static void read_ids(const char *text, uint32_t *real, uint32_t *effective, uint32_t *saved,
 		     uint32_t *fs)
@@ -404,8 +318,7 @@ static int cred_restore(struct restore *r, const struct image_process *p)
 const struct state_ops state_cred = {
 	.name = "cred",
 	.saved = "user and group ids, groups, capabilities, no_new_privs",
-	.refused = "seccomp filters, other namespaces, threads with credentials of their own",
-	.check = cred_check,
+	.refused = "seccomp filters, secure bits, other namespaces, threads with credentials of their own",
 	.dump = cred_dump,
 	.prepare = cred_prepare,
 	.restore = cred_restore,

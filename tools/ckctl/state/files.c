@@ -49,18 +49,17 @@ static struct dump_fd *new_fd(struct dump *d)
 	return &fs->fds[fs->nr_fds++];
 }
 
-static int read_fd(struct dump_fd *f)
+static int read_stat(struct dump_fd *f)
 {
 	struct ckpt_rec_file *raw = &f->raw;
-	const struct proc *p = f->proc;
-	char name[32], text[4096];
-	const char *value;
+	char name[32];
 	struct statx st;
 
 	snprintf(name, sizeof(name), "fd/%d", f->fd);
 	/* A hung file server must not make the job stand still: what is known here. */
-	if (statx(p->dir_fd, name, AT_STATX_DONT_SYNC | AT_NO_AUTOMOUNT, STATX_BASIC_STATS, &st) < 0)
-		return fail_errno(errno, "pid %d: cannot look at descriptor %d", p->pid, f->fd);
+	if (statx(f->proc->dir_fd, name, AT_STATX_DONT_SYNC | AT_NO_AUTOMOUNT, STATX_BASIC_STATS,
+		  &st) < 0)
+		return fail_errno(errno, "pid %d: cannot look at descriptor %d", f->proc->pid, f->fd);
 	raw->dev = makedev(st.stx_dev_major, st.stx_dev_minor);
 	raw->rdev = makedev(st.stx_rdev_major, st.stx_rdev_minor);
 	raw->ino = st.stx_ino;
@@ -68,10 +67,42 @@ static int read_fd(struct dump_fd *f)
 	raw->size = st.stx_size;
 	raw->mtime_sec = st.stx_mtime.tv_sec;
 	raw->mtime_nsec = st.stx_mtime.tv_nsec;
+	return CK_OK;
+}
 
-	snprintf(name, sizeof(name), "fdinfo/%d", f->fd);
-	if (proc_text(p, -1, name, text, sizeof(text)) < 0 && errno != EFBIG)
-		return fail_errno(errno, "pid %d: cannot read /proc/%d/%s", p->pid, p->pid, name);
+/*
+ * Children inherit: the neighbour in the list of processes often has the very
+ * same file at the very same number, and asking for that is cheaper than stat.
+ */
+static bool same_as_neighbour(const struct dump_files *fs, const struct proc *neighbour,
+			      struct dump_fd *f, size_t *at)
+{
+	const struct dump_fd *other;
+	size_t end;
+
+	if (!neighbour)
+		return false;
+	end = neighbour->first_fd + neighbour->nr_fds;
+	while (*at < end && fs->fds[*at].fd < f->fd)
+		(*at)++;
+	if (*at == end || fs->fds[*at].fd != f->fd ||
+	    syscall(SYS_kcmp, neighbour->pid, f->proc->pid, KCMP_FILE, f->fd, f->fd) != 0)
+		return false;
+	other = &fs->fds[*at];
+	f->raw = other->raw;
+	f->same = *at + 1;
+	return true;
+}
+
+static int read_fdinfo(struct dump_fd *f)
+{
+	struct ckpt_rec_file *raw = &f->raw;
+	const char *value;
+	char text[4096];
+
+	if (proc_fdinfo(f->proc, f->fd, text, sizeof(text)) < 0)
+		return fail_errno(errno, "pid %d: cannot read /proc/%d/fdinfo/%d", f->proc->pid,
+				  f->proc->pid, f->fd);
 	value = proc_status(text, "pos");
 	raw->pos = value ? strtoll(value, NULL, 10) : 0;
 	value = proc_status(text, "flags");
@@ -82,23 +113,29 @@ static int read_fd(struct dump_fd *f)
 	return CK_OK;
 }
 
-static int read_fds(struct dump *d, struct proc *p)
+static int read_fds(struct dump *d, struct proc *p, const struct proc *neighbour)
 {
+	size_t nr, i, at = neighbour ? neighbour->first_fd : 0;
 	struct dump_fd *f;
-	size_t nr, i;
 	int *list;
 	int rc;
 
 	rc = proc_numbers(d, p, p->fd_fd, "fd", &list, &nr);
 	if (rc)
 		return rc;
+	if (d->early_room)
+		d->early_room = proc_keep_fdinfo(p, list, nr, d->early_room);
+	p->first_fd = d->files->nr_fds;
+	p->nr_fds = nr;
 	for (i = 0; i < nr; i++) {
 		f = new_fd(d);
 		if (!f)
 			return CK_FAILED;
 		f->proc = p;
 		f->fd = list[i];
-		rc = read_fd(f);
+		rc = same_as_neighbour(d->files, neighbour, f, &at) ? CK_OK : read_stat(f);
+		if (!rc)
+			rc = read_fdinfo(f);
 		if (rc)
 			return rc;
 	}
@@ -184,6 +221,9 @@ static int group_fds(struct dump *d)
 		if (!before || by_object(&before->raw, &f->raw) != 0 ||
 		    before->raw.flags != f->raw.flags || before->raw.pos != f->raw.pos)
 			first = fs->nr_files;
+		/* The same is before it in this order, too, and has its file already. */
+		if (f->same)
+			f->file = fs->fds[f->same - 1].file;
 		for (j = first; j < fs->nr_files && !f->file; j++)
 			if (same_description(f, fs->files[j]))
 				f->file = fs->files[j];
@@ -192,8 +232,7 @@ static int group_fds(struct dump *d)
 		if (!f->file)
 			return CK_FAILED;
 		f->file->locked |= f->locked;
-		if (f->fd <= 2)
-			object->roles |= 1U << f->fd;
+		object->roles |= stdio_roles(d, f);
 	}
 	return CK_OK;
 }
@@ -313,7 +352,7 @@ static int files_check(struct dump *d)
 	if (!d->files)
 		return CK_FAILED;
 	for (i = 0; i < d->nr_procs; i++) {
-		rc = read_fds(d, &d->procs[i]);
+		rc = read_fds(d, &d->procs[i], i ? &d->procs[i - 1] : NULL);
 		if (rc)
 			return rc;
 	}

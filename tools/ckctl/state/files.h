@@ -9,7 +9,7 @@
 /* An inode; what its roles are is the same for all descriptions of it. */
 struct dump_object {
 	uint64_t dev, ino;
-	unsigned int roles;		/* bit n: stands at descriptor n <= 2 of a process */
+	unsigned int roles;		/* bit n: is the standard stream n */
 };
 
 /* An open file description. */
@@ -32,6 +32,7 @@ struct dump_fd {
 	int fd;
 	bool cloexec, locked;
 	struct ckpt_rec_file raw;	/* what stat and fdinfo say: the key of the grouping */
+	size_t same;			/* 1 + the place in fds of one known to be the same file */
 	struct dump_file *file;
 };
 
@@ -52,6 +53,8 @@ int dump_file_refuse(struct dump *d, const struct dump_file *f);
  * by role, or refused when it has none. */
 int dump_file_external(struct dump *d, struct dump_file *f);
 int dump_file_socket(struct dump *d, struct dump_file *f);
+/* The standard streams, as bits, that a descriptor shows its inode to be. */
+unsigned int stdio_roles(const struct dump *d, const struct dump_fd *f);
 unsigned int stdio_role(const struct dump_fd *f);
 int stdio_open(struct restore *r, size_t file);
 

@@ -3,17 +3,15 @@
  * umask and working directory.
  *
  * Saved: both.  Refused: another root directory than ckctl's own, a working
- * directory that was removed or is not reachable by its name, and a table
- * (clone's CLONE_FS) shared by two processes.
+ * directory that was removed or is not reachable by its name.  (The module
+ * refuses processes that share them by CLONE_FS.)
  */
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <linux/kcmp.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "out.h"
@@ -49,28 +47,6 @@ static int check_cwd(struct dump *d, struct proc *p, struct dump_fs *fs)
 	return fs->cwd ? CK_OK : CK_FAILED;
 }
 
-/* Who shares a table shares it with its parent, or with a sibling through it. */
-static int check_shared(struct dump *d, const struct proc *p)
-{
-	const char *ppid = proc_status(p->status, "PPid");
-	pid_t parent = ppid ? atoi(ppid) : 0;
-	size_t i;
-
-	for (i = 0; i < d->nr_procs; i++)
-		if (d->procs[i].pid == parent)
-			break;
-	if (i == d->nr_procs)
-		return CK_OK;
-	if (syscall(SYS_kcmp, p->pid, parent, KCMP_FS, 0, 0) == 0)
-		return obstacle(d, p->pid, "shares its working directory and umask with its parent "
-				"%d (CLONE_FS), which cannot be saved", parent);
-	if (syscall(SYS_kcmp, p->pid, parent, KCMP_FILES, 0, 0) == 0)
-		return obstacle(d, p->pid, "shares its table of open files with its parent %d "
-				"(CLONE_FILES, or vfork before exec), which cannot be saved; try again",
-				parent);
-	return CK_OK;
-}
-
 static int fs_check(struct dump *d)
 {
 	size_t i;
@@ -81,8 +57,6 @@ static int fs_check(struct dump *d)
 		return CK_FAILED;
 	for (i = 0; i < d->nr_procs; i++) {
 		rc = check_cwd(d, &d->procs[i], &d->fs[i]);
-		if (!rc)
-			rc = check_shared(d, &d->procs[i]);
 		if (rc)
 			return rc;
 	}

@@ -49,6 +49,8 @@ void proc_move(struct proc *to, struct proc *from)
 	to->tids = NULL;
 	to->nr_tids = 0;
 	forget_files(from);
+	from->fdinfos = NULL;
+	from->nr_fdinfos = 0;
 }
 
 void proc_close(struct proc *p)
@@ -62,6 +64,11 @@ void proc_close(struct proc *p)
 			close(*fds[i]);
 		*fds[i] = -1;
 	}
+	for (i = 0; i < p->nr_fdinfos; i++)
+		close(p->fdinfos[i].fd);
+	free(p->fdinfos);
+	p->fdinfos = NULL;
+	p->nr_fdinfos = 0;
 }
 
 ssize_t proc_text(const struct proc *p, int fd, const char *name, char *buf, size_t size)
@@ -151,6 +158,38 @@ out:
 	if (own >= 0)
 		close(own);
 	return rc;
+}
+
+size_t proc_keep_fdinfo(struct proc *p, const int *numbers, size_t nr, size_t room)
+{
+	size_t want = nr < room ? nr : room, i;
+	char name[32];
+
+	if (!want || p->fdinfos)
+		return room;
+	p->fdinfos = malloc(want * sizeof(*p->fdinfos));
+	for (i = 0; i < want && p->fdinfos; i++) {
+		struct proc_fdinfo *f = &p->fdinfos[p->nr_fdinfos];
+
+		snprintf(name, sizeof(name), "fdinfo/%d", numbers[i]);
+		f->number = numbers[i];
+		f->fd = openat(p->dir_fd, name, O_RDONLY | O_CLOEXEC);
+		p->nr_fdinfos += f->fd >= 0;
+	}
+	return room - p->nr_fdinfos;
+}
+
+int proc_fdinfo(const struct proc *p, int number, char *buf, size_t size)
+{
+	const struct proc_fdinfo *f = p->nr_fdinfos ? bsearch(&number, p->fdinfos, p->nr_fdinfos,
+							      sizeof(*f), by_number) : NULL;
+	char name[32];
+
+	snprintf(name, sizeof(name), "fdinfo/%d", number);
+	if (proc_text(p, f ? f->fd : -1, name, buf, size) >= 0)
+		return 0;
+	/* What follows the first lines can be long, and is not needed. */
+	return errno == EFBIG ? 0 : -1;
 }
 
 ssize_t proc_link(const struct proc *p, const char *name, char *buf, size_t size)

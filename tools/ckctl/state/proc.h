@@ -14,6 +14,12 @@
 #include <sys/types.h>
 #include <linux/ckpt_image.h>
 
+/* fdinfo/N of a process, open. */
+struct proc_fdinfo {
+	int number;
+	int fd;
+};
+
 struct proc {
 	pid_t pid;
 	char comm[CKPT_COMM_LEN];	/* from @status; "?" before it was read */
@@ -24,6 +30,8 @@ struct proc {
 	int limits_fd;
 	int task_fd;			/* directories: task/, fd/ */
 	int fd_fd;
+	struct proc_fdinfo *fdinfos;	/* opened early, ascending by number */
+	size_t nr_fdinfos;
 	char *status;			/* text of /proc/PID/status, read while frozen */
 	pid_t *tids;			/* read while frozen, ascending */
 	size_t nr_tids;
@@ -47,6 +55,12 @@ ssize_t proc_text(const struct proc *p, int fd, const char *name, char *buf, siz
  * above.  Returns enum ck_exit. */
 int proc_numbers(struct dump *d, const struct proc *p, int fd, const char *name,
 		 int **list, size_t *nr);
+
+/* Open fdinfo/N for the ascending @numbers as far as @room for descriptors
+ * allows; returns what is left of it.  Errors come up again when it is read. */
+size_t proc_keep_fdinfo(struct proc *p, const int *numbers, size_t nr, size_t room);
+/* The text of fdinfo/N, its beginning at least; 0, or -1 and errno. */
+int proc_fdinfo(const struct proc *p, int number, char *buf, size_t size);
 
 /* Where a symbolic link of /proc/PID points; NUL terminated, -1 and errno. */
 ssize_t proc_link(const struct proc *p, const char *name, char *buf, size_t size);

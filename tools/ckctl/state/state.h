@@ -23,10 +23,15 @@ struct dump_chunk;
  * are frozen and keeps it here; dump makes records of it when they run again,
  * so that the job stands still for the reading only.
  */
+struct job_stream;
+
 struct dump {
 	struct proc *procs;		/* proc.h; ascending by pid */
 	size_t nr_procs;
+	const struct job_stream *streams; /* [3], what the job was launched with, or NULL */
 	struct image_writer *writer;	/* dump: where the records go */
+	/* Rehearsal before the freeze: how many descriptors may be kept open for it. */
+	size_t early_room;
 	/* Every obstacle found: task, object, reason, remedy in one sentence. */
 	char **obstacles;
 	size_t nr_obstacles;

@@ -3,14 +3,16 @@
  * Standard streams that lead out of the job: a terminal, a pipe, a socket.
  *
  * Saved: the role, 0, 1 or 2.  A restart plugs its own stream of that role in,
- * wherever else the program has dup'ed it.  What leads out of the job and
- * stands at none of these numbers in any process is refused.
+ * wherever else the program has dup'ed it.  What leads out of the job, stands at
+ * none of these numbers in any process and was not what the job was launched
+ * with (a shell moves its own out of the way for a while) is refused.
  */
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "../job/job.h"
 #include "files.h"
 #include "out.h"
 #include "proc.h"
@@ -48,6 +50,18 @@ int dump_file_socket(struct dump *d, struct dump_file *f)
 				return dump_file_refuse(d, f);
 	}
 	return dump_file_external(d, f);
+}
+
+unsigned int stdio_roles(const struct dump *d, const struct dump_fd *f)
+{
+	unsigned int roles = f->fd <= 2 ? 1U << f->fd : 0;
+	int i;
+
+	for (i = 0; d->streams && i < 3; i++)
+		if (d->streams[i].ino && d->streams[i].dev == f->raw.dev &&
+		    d->streams[i].ino == f->raw.ino)
+			roles |= 1U << i;
+	return roles;
 }
 
 /* The stream that a descriptor of something outside of the job stands for. */

@@ -1,0 +1,54 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+# Help, man page and completion name the same commands and options; CKCTL is the program.
+cd "$(dirname "$0")/.." || exit 1
+ckctl=${CKCTL:-build/ckctl.bin}
+nr=0 failed=0
+
+check() {	# WHAT COMMAND…
+	local what=$1 result=ok
+	shift
+	nr=$((nr + 1))
+	"$@" || { result='not ok' failed=$((failed + 1)); }
+	echo "$result $nr - $what"
+}
+
+in_man() { grep -qE "Fl Fl ${1//-/[-]}( |\$)" man/ckctl.8; }
+in_completion() { _ckctl_options "$1" | tr ' ' '\n' | grep -qxE -- "--$2=?"; }
+completes() {	# EXPECTED WORD…: the last word is being completed
+	local expected=$1
+	shift
+	COMP_WORDS=(ckctl "$@") COMP_CWORD=$#
+	_ckctl 2>/dev/null
+	printf '%s\n' "${COMPREPLY[@]}" | grep -qx -- "$expected"
+}
+
+# shellcheck disable=SC1091
+. completion/ckctl.bash
+commands=$("$ckctl" --help | sed -n '/^Commands:/,/^$/s/^  \([a-z]*\) .*/\1/p')
+check "there are commands" test "$(echo "$commands" | wc -w)" -ge 11
+for command in $commands; do
+	check "$command has a man page entry" grep -qE "Cm $command( |\$)" man/ckctl.8
+	check "$command is completed" completes "$command" "$command"
+	[ "$command" != help ] || continue
+	options=$("$ckctl" "$command" --help | sed -nE 's/^ +(-[a-z], )?(--[a-z-]+).*/\2/p')
+	check "$command --help succeeds" test -n "$("$ckctl" "$command" --help | grep -F "ckctl $command")"
+	for option in $options; do
+		check "$command $option is in the man page" in_man "${option#--}"
+		check "$command $option is completed" in_completion "$command" "${option#--}"
+	done
+	"$ckctl" "$command" --no-such-option >/dev/null 2>&1
+	check "$command refuses an unknown option" test $? -eq 2
+done
+message=$("$ckctl" frobnicate 2>&1)
+check "an unknown command is a usage error" test $? -eq 2
+check "and is named" grep -q frobnicate <<<"$message"
+for status in 0 1 2 3 4 5 6 7 8 9 10; do
+	check "exit status $status is documented" grep -qx ".It $status" man/ckctl.8
+done
+if command -v mandoc >/dev/null; then
+	# Which other manuals are installed here says nothing about this one.
+	check "mandoc finds nothing" test -z "$(mandoc -T lint man/ckctl.8 2>/dev/null)"
+fi
+echo "1..$nr"
+[ "$failed" -eq 0 ]

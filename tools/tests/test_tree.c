@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: GPL-2.0
+/* Who clones whom, in which session and group: tree_plan() of small trees. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "out.h"
+#include "restart/restart.h"
+#include "tap.h"
+
+/* Ids that no process of this machine has. */
+#define P(n)		(5000000 + (n))
+#define MAX		8
+
+struct row {
+	int pid, ppid, pgid, sid;
+};
+
+static struct tree tree;
+
+/* Plan a tree of rows; the exit code. */
+static int plan(const struct row *rows, size_t nr)
+{
+	static struct ckpt_rec_process recs[MAX];
+	static struct ckpt_rec_thread thread_recs[MAX];
+	static struct image_thread threads[MAX];
+	static struct image_process processes[MAX];
+	struct image image = { .processes = processes, .nr_processes = nr };
+	char sentence[256];
+	size_t i;
+	int rc;
+
+	for (i = 0; i < nr; i++) {
+		recs[i] = (struct ckpt_rec_process){
+			.pid = rows[i].pid, .ppid = rows[i].ppid, .pgid = rows[i].pgid,
+			.sid = rows[i].sid, .nr_threads = 1, .exit_signal = 17,
+		};
+		thread_recs[i].tid = rows[i].pid;
+		threads[i].rec = &thread_recs[i];
+		processes[i] = (struct image_process){
+			.rec = &recs[i], .threads = &threads[i], .nr_threads = 1,
+		};
+	}
+	tree_free(&tree);
+	fail_capture(sentence, sizeof(sentence));
+	rc = tree_plan(&tree, &image);
+	fail_capture(NULL, 0);
+	if (rc)
+		diag("%s", sentence);
+	return rc;
+}
+
+#define PLAN(...)	plan((struct row[]){ __VA_ARGS__ },			\
+			     sizeof((struct row[]){ __VA_ARGS__ }) / sizeof(struct row))
+
+static void test_plain(void)
+{
+	/* All in the launcher's session 7 and group 7. */
+	ok(PLAN({ P(0), 1, 7, 7 }, { P(1), P(0), 7, 7 }, { P(2), P(1), 7, 7 }) == CK_OK,
+	   "a job in its launcher's session");
+	ok(tree.nr == 3 && tree.main == P(0) && tree.first == 0 && tree.nodes[0].first == 1 &&
+	   tree.nodes[1].first == 2, "parents clone their children");
+	ok(!tree.nodes[0].leads_session && tree.nodes[2].pgid == 0,
+	   "all come into the coordinator's session and group");
+}
+
+static void test_sessions(void)
+{
+	ok(PLAN({ P(0), 1, P(0), P(0) }, { P(1), P(0), 7, 7 }, { P(2), P(0), P(0), P(0) },
+		{ P(3), P(1), P(3), P(3) }) == CK_OK, "a leader with a child of its former session");
+	ok(tree.nodes[0].leads_session && tree.nodes[1].early && !tree.nodes[2].early,
+	   "that child is cloned before setsid, the other after it");
+	ok(tree.nodes[3].leads_session && tree.nodes[3].pgid == P(3), "a grandchild leads its own");
+	ok(PLAN({ P(0), 1, P(0), P(0) }, { P(1), P(0), P(1), P(1) }, { P(2), P(0), P(1), P(1) }) ==
+	   CK_REFUSED, "a session that the parent never was in is refused");
+}
+
+static void test_groups(void)
+{
+	ok(PLAN({ P(0), 1, 7, 7 }, { P(1), P(0), P(1), 7 }, { P(2), P(0), P(1), 7 }) == CK_OK &&
+	   tree.nodes[2].pgid == P(1) && tree.nr == 3, "a group of two, whose leader lives");
+	ok(PLAN({ P(0), 1, 7, 7 }, { P(2), P(0), P(1), 7 }, { P(3), P(0), P(1), 7 }) == CK_OK &&
+	   tree.nr == 4 && tree.nodes[3].pid == P(1) && !tree.nodes[3].process &&
+	   tree.nodes[3].creator == 1, "a group whose leader has ended gets a stand-in");
+	ok(PLAN({ P(0), 1, P(0), P(0) }, { P(1), P(0), P(9), P(0) }) == CK_OK && tree.nr == 3 &&
+	   tree.nodes[1].pgid == P(9), "so does one inside of a session of the job");
+	ok(PLAN({ P(0), 1, P(0), P(0) }, { P(1), P(0), P(1), P(1) }, { P(2), P(1), P(0), P(1) }) ==
+	   CK_REFUSED, "a group of another session is refused");
+}
+
+static void test_daemon(void)
+{
+	/* Forked twice: the first child led the session and is gone. */
+	ok(PLAN({ P(0), 1, 7, 7 }, { P(2), 1, P(1), P(1) }, { P(3), P(2), P(1), P(1) }) == CK_OK &&
+	   tree.nr == 4, "a daemon whose session leader is gone");
+	ok(tree.nodes[3].pid == P(1) && tree.nodes[3].leads_session && tree.nodes[3].creator == -1 &&
+	   tree.nodes[1].creator == 3 && tree.nodes[1].parent == -1 && tree.nodes[2].creator == 1,
+	   "a stand-in leads it and clones the daemon beside itself");
+}
+
+static void test_hostile(void)
+{
+	ok(PLAN({ P(0), P(1), 7, 7 }, { P(1), P(0), 7, 7 }) == CK_DAMAGED, "a circle of parents");
+	ok(PLAN({ P(0), 1, 7, 7 }, { P(1), P(2), 7, 7 }, { P(2), P(1), 7, 7 }) == CK_DAMAGED,
+	   "a circle beside a root");
+	ok(PLAN({ P(0), 1, 7, 7 }, { P(0), 1, 7, 7 }) == CK_DAMAGED, "an id twice");
+	ok(PLAN({ -4, 1, 7, 7 }) == CK_DAMAGED, "a negative id");
+}
+
+int main(void)
+{
+	test_plain();
+	test_sessions();
+	test_groups();
+	test_daemon();
+	test_hostile();
+	tree_free(&tree);
+	return done();
+}
