@@ -13,7 +13,7 @@
 #define LINE 16
 
 static int in, in_dup, out, out_child, appended, dir, null, zero, high, alone;
-static unsigned int nr_read;
+static unsigned int nr_read, nr_opened;
 
 static void expect_line(const char *buf, unsigned int n)
 {
@@ -67,14 +67,24 @@ static void expect_flags(int fd, int cloexec, int flags)
 		 "descriptor %d: flags are %#o instead of %#o", fd, fl, flags);
 }
 
+static unsigned int count_open(void)
+{
+	unsigned int nr = 0;
+	DIR *fds = opendir("/proc/self/fd");
+
+	wl_check(fds, "/proc/self/fd: %s", strerror(errno));
+	while (readdir(fds))
+		nr++;
+	closedir(fds);
+	return nr;
+}
+
 static void verify(void)
 {
 	struct rlimit lim;
 	char buf[4096], path[PATH_MAX];
 	mode_t mask;
 	struct stat a, b;
-	unsigned int nr_open = 0;
-	DIR *fds;
 
 	if (nr_read == LINES) {
 		wl_must(lseek(in, 0, SEEK_SET));
@@ -112,13 +122,8 @@ static void verify(void)
 	wl_check(lim.rlim_cur == 4 << 20, "RLIMIT_STACK is %ju", (uintmax_t)lim.rlim_cur);
 
 	/* Nothing of the tool may stay open in the job. */
-	fds = opendir("/proc/self/fd");
-	wl_check(fds, "/proc/self/fd: %s", strerror(errno));
-	while (readdir(fds))
-		nr_open++;
-	closedir(fds);
-	nr_open -= 3;			/* . and .. and itself */
-	wl_check(nr_open == 3 + 10, "%u descriptors are open instead of %u", nr_open, 3 + 10);
+	wl_check(count_open() == nr_opened, "%u descriptors are open instead of %u", count_open(),
+		 nr_opened);
 }
 
 /* The child reads from the description that it shares with its parent. */
@@ -130,8 +135,11 @@ static void child(void)
 		wl_pause_ms(2);
 	}
 	/* The parent waits for this to see that its own offset moves. */
-	while (lseek(out, 0, SEEK_CUR) == 4)
+	while (lseek(out, 0, SEEK_CUR) == 4) {
+		if (access(wl_path("failed"), F_OK) == 0)
+			_exit(1);
 		wl_pause_ms(2);
+	}
 	wl_check(lseek(out, 0, SEEK_CUR) == 5, "parent and child do not share their offset");
 	wl_check(write(out, "child", 5) == 5, "write: %s", strerror(errno));
 	_exit(0);
@@ -146,6 +154,7 @@ int main(int argc, char **argv)
 
 	wl_start(argc, argv);
 	set_up();
+	nr_opened = count_open();
 	pid = wl_must(fork());
 	if (pid == 0)
 		child();
@@ -170,7 +179,6 @@ int main(int argc, char **argv)
 	fd = wl_must(open("masked", O_WRONLY | O_CREAT | O_TRUNC, 0666));
 	wl_must(fstat(fd, &st));
 	wl_check((st.st_mode & 0777) == 0640, "a new file has the mode %03o", st.st_mode & 0777);
-	wl_check(fd == in_dup - 1 + 8 || fd > 2, "the lowest free descriptor is %d", fd);
 	wl_must(unlink("masked"));
 	/* A second restart from the same image meets this file as it was then. */
 	wl_check(pwrite(out, "0123456789", 10, 0) == 10, "write: %s", strerror(errno));

@@ -129,7 +129,6 @@ int main(int argc, char **argv)
 	close(to_child[1]);
 	wl_check(read(from_child[0], buf, 1) == 0, "the pipe does not end with its writer");
 	wl_check(waitpid(pid, &status, 0) == pid && status == 7 << 8, "the child did not end well");
-	/* The child held the other reading end of nothing: its ends are closed. */
 	wl_check(read(stored[0], buf, 1) == 0, "a pipe does not end although all writers did");
 	wl_passed();
 	return 0;

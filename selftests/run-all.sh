@@ -6,14 +6,15 @@
 # Run the tests as root inside a test VM ("make check" and "make test T=…" do
 # that): those named, by path or by name, else those that the file
 # selftests/TESTS lists, one on a line, else every executable selftests/*.sh
-# and selftests/build/test_*. The last line says how many passed.
+# and selftests/build/test_*. The last line says how many cases passed.
 #
-# A test prints TAP: a plan "1..N" and an "ok" or "not ok" line for each case.
-# It fails as a whole if it prints no plan or not as many cases as planned, if
-# its status is not 0 (4: skipped), if it takes longer than its time, or if
-# the kernel complains meanwhile. Its time is 60 seconds, or what "timeout=N"
-# says, in the file NAME.settings beside it or in a comment at the top of a
-# script.
+# A test prints TAP: a plan "1..N" and an "ok" or "not ok" line for each case;
+# the cases of all tests appear here as they come, numbered through. One more
+# case fails if a test prints no plan or not as many cases as planned, if its
+# status is not 0 (4: skipped) though no case failed, if it takes longer than
+# its time, or if the kernel complains meanwhile. Its time is 60 seconds, or
+# what "timeout=N" says in the file NAME.settings beside it or in a comment at
+# the top of a script.
 set -uo pipefail
 
 here=$(cd "$(dirname "$0")" && pwd)
@@ -34,7 +35,7 @@ fi
 
 find_test() {
 	local f
-	for f in "$1" "$here/$1" "$here/$1.sh" "$here/build/$1"; do
+	for f in "$1" "$here/$1" "$here/$1.sh" "$here/build/$1" "$here/build/test_$1"; do
 		if [ -f "$f" ] && [ -x "$f" ]; then
 			echo "$f"
 			return
@@ -61,11 +62,18 @@ else
 fi
 
 work=$(mktemp -d)
-mkfifo "$work/done"
-mkfifo "$work/pause"
-exec {done}<>"$work/done" {pause}<>"$work/pause"
+# A test's output comes through "said"; nothing ever does through "pause".
+mkfifo "$work/said" "$work/pause"
+exec {said}<>"$work/said" {pause}<>"$work/pause"
 before=" $(cd /proc && echo [0-9]*) "	# processes that are not the tests'
 runner=
+
+passed=0 failed=0 skipped=0 n=0
+
+# pass, skip and fail each count and print one case.
+pass() { n=$((n + 1)) passed=$((passed + 1)); echo "ok $n - $1"; }
+skip() { n=$((n + 1)) skipped=$((skipped + 1)); echo "ok $n - $1 # SKIP ${2:-no reason given}"; }
+fail() { n=$((n + 1)) failed=$((failed + 1)); echo "not ok $n - $1"; }
 
 test_time() {
 	local s
@@ -83,6 +91,14 @@ kernel_news() {
 		{ line[NR] = $0; if ($0 == last) from = NR }
 		END { for (i = from + 1; i <= NR; i++) print line[i] }' "$work/dmesg" >"$work/kernel"
 	kernel_last=$(tail -n 1 "$work/dmesg")
+}
+
+kernel_complains() { grep -Eq -f "$splats" "$work/kernel"; }
+complaint() { grep -E -m 1 -f "$splats" "$work/kernel"; }
+show_kernel() {
+	[ -s "$work/kernel" ] || return 0
+	echo "# kernel log during the test:"
+	tail -n 100 "$work/kernel" | sed 's/^/#   /'
 }
 
 # End what a test left behind, thawed so that it can die, and its cgroups.
@@ -106,125 +122,146 @@ tidy() {
 	done 2>/dev/null
 }
 
-# Run one test; sets result (ok, skip, or why it failed).
+# One line that test $name said. Lines between cases explain the next one and
+# are shown if that failed. Sets plan, cases, bad.
+told=()
+heard() {
+	local line=$1 what
+	case $line in
+	'ok '* | 'not ok '*)
+		cases=$((cases + 1))
+		what=$(sed -E 's/^(not )?ok *[0-9]* *-? *//' <<<"$line")
+		case $line in
+		*'# SKIP'*) skip "$name: ${what%% \# SKIP*}" "${what##*\# SKIP }" ;;
+		'not ok '*'# TODO'* | 'not ok '*'# XFAIL'*) skip "$name: $what" "known to fail" ;;
+		'ok '*) pass "$name: $what" ;;
+		*)
+			bad=$((bad + 1))
+			show_told
+			fail "$name: $what"
+			;;
+		esac
+		told=()
+		;;
+	1..*)
+		plan=${line#1..} plan=${plan%% *}
+		[[ $line != *'# SKIP'* ]] || reason=${line##*\# SKIP }
+		;;
+	'TAP version'* | '') ;;
+	*)
+		if [ -n "$verbose" ]; then echo "# $line"; else told+=("$line"); fi
+		;;
+	esac
+}
+show_told() { [ ${#told[@]} = 0 ] || printf '%s\n' "${told[@]}" | tail -n 200 | sed 's/^#* */# /'; }
+
+# Run one test and tell its cases; sets fatal if it cannot be ended.
+fatal=
 run_test() {
-	local test=$1 limit rc plan cases bad
-	cases=0
+	local test=$1 limit end rc='' line plan='' cases=0 bad=0 reason='' wrong=''
+	name=${test##*/} name=${name%.sh} name=${name#test_}
+	told=()
 	if [ ! -x "$test" ]; then
-		result="there is no such executable"
+		fail "$name: there is no such executable"
 		return
 	fi
 	limit=$(test_time "$test")
 	(
-		# In a session of its own; its directory is its own as well.
+		# In a session and a directory of its own.
 		mkdir -p "$work/dir" && cd "$work/dir" || exit 1
-		setsid -w "$test" >"$work/out" 2>&1 </dev/null {done}>&- {pause}>&-
-		echo "$?" >&"$done"
+		setsid -w "$test" >&"$said" 2>&1 </dev/null {said}>&- {pause}>&-
+		printf '\n@end %s\n' "$?" >&"$said"
 	) 2>/dev/null &
 	runner=$!
-	rc=
-	if ! read -r -t "$limit" -u "$done" rc; then
-		echo w >/proc/sysrq-trigger	# what does it wait for?
-		tidy
-		if ! read -r -t $((10 * factor)) -u "$done" rc; then
-			result="no end after $limit seconds, and it cannot be killed"
+	end=$((SECONDS + limit))
+	while [ -z "$rc" ]; do
+		if [ $SECONDS -lt $end ] && IFS= read -r -t $((end - SECONDS)) -u "$said" line; then
+			case $line in
+			'@end '*) rc=${line#@end } ;;
+			*) heard "$line" ;;
+			esac
+		elif [ -n "$wrong" ]; then
 			fatal=1
-			return
+			break
+		else
+			echo w >/proc/sysrq-trigger	# what does it wait for?
+			wrong="no end after $limit seconds"
+			tidy
+			end=$((SECONDS + 10 * factor))
 		fi
-		rc=timeout
-	fi
-	wait
+	done
+	[ -n "$fatal" ] || wait "$runner"
 	tidy
+	# What others than the test itself were still saying.
+	while read -r -t 0.01 -u "$said" line; do told+=("$line"); done
 	rm -rf "$work/dir"
 	kernel_news
 
-	plan=$(sed -n 's/^1\.\.\([0-9][0-9]*\).*/\1/p' "$work/out" | head -n 1)
-	cases=$(grep -Ec '^(not )?ok\b' "$work/out")
-	bad=$(grep -E '^not ok\b' "$work/out" | grep -Evc '# *(TODO|XFAIL)')
-	detail="$cases cases"
-	if grep -Eq -f "$splats" "$work/kernel"; then
-		result="kernel: $(grep -E -m 1 -f "$splats" "$work/kernel")"
-	elif [ "$rc" = timeout ]; then
-		result="no end after $limit seconds"
-	elif [ "$rc" = 4 ]; then
-		result=skip
-		detail=$(sed -n 's/.*# *SKIP *//p' "$work/out" | head -n 1)
-	elif [ "$bad" != 0 ]; then
-		result="$bad of ${plan:-$cases} cases failed"
-	elif [ "$rc" != 0 ]; then
-		result="exit status $rc"
+	if [ -n "$fatal" ]; then
+		wrong+=", and it cannot be killed"
+	elif kernel_complains; then
+		wrong="kernel: $(complaint)"
+	elif [ -n "$wrong" ]; then
+		:
+	elif [ "$rc" = 4 ] && [ "$bad" = 0 ]; then
+		[ "$cases" -gt 0 ] || skip "$name" "$reason"
+	elif [ "$rc" != 0 ] && [ "$bad" = 0 ]; then
+		wrong="exit status $rc"
 	elif [ -z "$plan" ]; then
-		result="it printed no plan"
+		wrong="it printed no plan"
 	elif [ "$cases" != "$plan" ]; then
-		result="$cases cases of $plan planned"
-	else
-		result=ok
+		wrong="$cases cases of $plan planned"
 	fi
-}
-
-passed=0 failed=0 skipped=0 n=0 fatal=''
-report() {	# NAME SECONDS
-	n=$((n + 1))
-	case $result in
-	ok) passed=$((passed + 1)); echo "ok $n - $1 ($detail, $2 s)" ;;
-	skip) skipped=$((skipped + 1)); echo "ok $n - $1 # SKIP ${detail:-no reason given}" ;;
-	*)
-		failed=$((failed + 1))
-		sed 's/^/# /' "$work/out" 2>/dev/null
-		if [ -s "$work/kernel" ]; then
-			echo "# kernel log during the test:"
-			tail -n 100 "$work/kernel" | sed 's/^/#   /'
-		fi
-		echo "not ok $n - $1: $result"
-		;;
-	esac
-	[ -z "$verbose" ] || [[ $result != ok && $result != skip ]] || sed 's/^/# /' "$work/out"
+	if [ -n "$wrong" ]; then
+		show_told
+		show_kernel
+		fail "$name: $wrong"
+	fi
 }
 
 # The last test: without any test around, the module can be removed, and
 # loaded again; in the debug kernel nothing has leaked.
 test_unload() {
-	local leaks=/sys/kernel/debug/kmemleak
-	: >"$work/out"
-	result=ok detail=
-	[ -d /sys/module/ckpt ] || { result=skip detail="ckpt.ko is not loaded"; return; }
+	local leaks=/sys/kernel/debug/kmemleak wrong=
+	if [ ! -d /sys/module/ckpt ]; then
+		skip module-unload "ckpt.ko is not loaded"
+		return
+	fi
 	if [ -w $leaks ]; then
 		# A block must be unreferenced in two scans to count.
 		echo scan >$leaks
 		echo scan >$leaks
 		if grep -q '\[ckpt\]' $leaks; then
-			cat $leaks >"$work/out"
-			result="memory leaked"
+			sed 's/^/# /' $leaks
+			fail "module-unload: memory leaked"
 			return
 		fi
 	fi
-	if ! modprobe -r ckpt >"$work/out" 2>&1; then
-		result="the module cannot be unloaded"
-	elif ! modprobe ckpt >"$work/out" 2>&1; then
-		result="the module cannot be loaded again"
+	if ! modprobe -r ckpt; then
+		wrong="the module cannot be unloaded"
+	elif ! modprobe ckpt; then
+		wrong="the module cannot be loaded again"
 	fi
 	kernel_news
-	! grep -Eq -f "$splats" "$work/kernel" || result="kernel: $(grep -E -m 1 -f "$splats" "$work/kernel")"
-	detail="unloaded and loaded again"
+	! kernel_complains || wrong="kernel: $(complaint)"
+	if [ -n "$wrong" ]; then
+		show_kernel
+		fail "module-unload: $wrong"
+	else
+		pass "module-unload: unloaded and loaded again"
+	fi
 }
 
 echo "TAP version 13"
 kernel_news
 for t in "${tests[@]}"; do
-	name=${t##*/} name=${name%.sh}
-	: >"$work/out"
-	: >"$work/kernel"
 	start=$SECONDS
 	run_test "$t"
-	report "$name" $((SECONDS - start))
+	echo "# $name took $((SECONDS - start)) s"
 	[ -z "$fatal" ] || { echo "Bail out! $name cannot be ended; the tests after it did not run."; break; }
 done
-if [ $# -eq 0 ] || [ ${#tests[@]} -gt 1 ]; then
-	if [ -z "$fatal" ]; then
-		start=$SECONDS
-		test_unload
-		report module-unload $((SECONDS - start))
-	fi
+if [ -z "$fatal" ] && { [ $# -eq 0 ] || [ ${#tests[@]} -gt 1 ]; }; then
+	test_unload
 fi
 echo "1..$n"
 rm -rf "$work"

@@ -1,0 +1,171 @@
+# SPDX-License-Identifier: GPL-2.0
+# shellcheck shell=bash
+#
+# What the test scripts share: TAP, and jobs that get checkpointed. A test is
+# a function that returns non-zero after saying why with "why".
+#
+# Everything happens in a directory of its own on a file system that knows
+# O_DIRECT if there is one (/mnt/disk), which goes away at the end.
+
+set -u
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+wait_s=30			# for anything that is sure to happen
+nr_results=0 nr_failed=0
+
+if [ ! -e /run/vm/config ]; then
+	echo "1..0 # SKIP this runs only in a test VM: scripts/vm.sh run -- /src/selftests/${0##*/}"
+	exit 4
+fi
+
+top=/tmp
+[ ! -d /mnt/disk ] || top=/mnt/disk
+work=$(mktemp -d -p "$top" test.XXXXXX)
+bin=$work/bin images=$work/images
+# An ordinary user's jobs must be able to run them and to write beside them.
+chmod 755 "$work"
+mkdir "$images"
+cp -r "$here/build" "$bin"
+waitfor=$bin/waitfor
+reason=$work/reason
+
+cgroup_here=/sys/fs/cgroup$(sed -n 's/^0:://p' /proc/self/cgroup)
+cgroup_here=${cgroup_here%/}
+
+why() {	# SENTENCE… or standard input
+	{ if [ $# -gt 0 ]; then echo "$*"; else cat; fi; } >>"$reason"
+}
+
+# Run a test; its standard output and error are shown only when it fails.
+check() {	# NAME FUNCTION [ARG…]
+	local name=$1 rc=0
+	shift
+	: >"$reason"
+	"$@" >"$work/log" 2>&1 </dev/null || rc=$?
+	nr_results=$((nr_results + 1))
+	case $rc in
+	0) echo "ok $nr_results - $name" ;;
+	4) echo "ok $nr_results - $name # SKIP $(head -n 1 "$reason")" ;;
+	*)
+		nr_failed=$((nr_failed + 1))
+		echo "not ok $nr_results - $name"
+		sed 's/^/# /' "$reason"
+		tail -n 40 "$work/log" | sed 's/^/#   /'
+		;;
+	esac
+	return 0
+}
+
+finish() {
+	local d
+	for d in "$cgroup_here"/ckpt-*/; do
+		[ ! -d "$d" ] || job_cleanup "$(basename "${d%/}" | sed 's/^ckpt-//')"
+	done
+	rm -rf "$work"
+	echo "1..$nr_results"
+	[ $nr_failed = 0 ]
+	exit
+}
+
+# ---- jobs: the program NAME runs with the directory $work/NAME ----
+
+job_dir() { echo "$work/$1"; }
+job_cgroup() { echo "$cgroup_here/ckpt-$1"; }
+
+# Wait for FILE in the job's directory, but not when it has failed.
+job_await() {	# NAME FILE
+	local dir found
+	dir=$(job_dir "$1")
+	if ! found=$("$waitfor" "$wait_s" file "$dir/failed" "$dir/$2"); then
+		why "the program did not get to \"$2\" within $wait_s s"
+		for p in $(cat "$(job_cgroup "$1")/cgroup.procs" 2>/dev/null); do
+			echo "pid $p: $(tr '\0' ' ' <"/proc/$p/cmdline")"
+			grep -H . "/proc/$p"/task/*/{wchan,syscall,status} | grep -E 'wchan|syscall|State|Sig|Shd'
+		done
+		return 1
+	fi
+	[ "$found" = "$dir/failed" ] || return 0
+	why "the program says: $(cat "$dir/failed")"
+	return 1
+}
+
+job_start() {	# NAME PROGRAM [RUN-OPTION…]: sets keeper
+	local name=$1 program=$2 dir
+	shift 2
+	dir=$(job_dir "$name")
+	rm -rf "$dir"
+	mkdir "$dir"
+	ckctl run --name="$name" --checkpoint-dir="$images" "$@" -- "$bin/$program" "$dir" >>"$dir.out" 2>&1 &
+	keeper=$!
+	job_await "$name" ready
+}
+
+# A whole round of the program after this moment.
+job_works() {	# NAME
+	local dir
+	dir=$(job_dir "$1")
+	touch "$dir/ask"
+	job_await "$1" answer && rm "$dir/answer"
+}
+
+# Have it look at everything and end.
+job_end() {	# NAME
+	local rc=0
+	touch "$(job_dir "$1")/stop"
+	job_await "$1" passed || return 1
+	wait "$keeper" || rc=$?
+	if [ $rc != 0 ]; then
+		why "the program passed, but ckctl, which waits for it, ended with status $rc: $(tail -n 5 "$(job_dir "$1").out")"
+		return 1
+	fi
+	if ! "$waitfor" "$wait_s" gone "$(job_cgroup "$1")"; then
+		why "the job passed, but its cgroup is still there with: $(cat "$(job_cgroup "$1")/cgroup.procs")"
+		return 1
+	fi
+}
+
+job_kill() {	# NAME
+	echo 1 >"$(job_cgroup "$1")/cgroup.kill" || return 1
+	wait "$keeper"
+	"$waitfor" "$wait_s" gone "$(job_cgroup "$1")" && return 0
+	why "the killed job's cgroup is still there"
+	return 1
+}
+
+# To be as at the time of the checkpoint, where the talk with us is concerned.
+job_rewind() {	# NAME
+	(cd "$(job_dir "$1")" && rm -rf stop passed ask answer failed)
+}
+
+job_create() {	# NAME [OPTION…]
+	local name=$1
+	shift
+	ckctl create "$name" "$@" && return 0
+	why "ckctl create $name $* ended with status $?"
+	return 1
+}
+
+job_restart() {	# NAME [OPTION…]: sets keeper
+	local name=$1 dir tries=0
+	shift
+	dir=$(job_dir "$name")
+	job_rewind "$name"
+	touch "$dir/ask"
+	ckctl restart "$images/$name.ckpt" "$@" >>"$dir.out" 2>&1 &
+	keeper=$!
+	# The first sign of life, or the end of ckctl.
+	while ! "$waitfor" 0.2 file "$dir/answer" "$dir/failed" >/dev/null; do
+		kill -0 $keeper && [ $((wait_s * 5)) -gt $((++tries)) ] && continue
+		why "the restarted job shows no sign of life: $(tail -n 5 "$dir.out")"
+		return 1
+	done
+	job_await "$name" answer && rm "$dir/answer"
+}
+
+job_cleanup() {	# NAME
+	local cgroup
+	cgroup=$(job_cgroup "$1")
+	[ -d "$cgroup" ] || return 0
+	echo 0 >"$cgroup/cgroup.freeze"
+	echo 1 >"$cgroup/cgroup.kill"
+	"$waitfor" 10 gone "$cgroup" || rmdir "$cgroup"
+} 2>/dev/null
