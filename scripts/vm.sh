@@ -186,159 +186,136 @@ selftests_build() {
 	} 7>"$REPO/build/.lock.selftests"
 }
 
-kernel=default rootfs=base mem='' cpus=2 share='' disk='' timeout='' log='' no_build='' keep_going='' modprobe=1
-environment=()
-mode=${1:-}
-[ $# -eq 0 ] || shift
-case $mode in
-run | shell | probe) ;;
--h | --help | help) usage; exit 0 ;;
-*) usage >&2; exit 2 ;;
-esac
-while [ $# -gt 0 ]; do
-	case $1 in
-	--kernel | --rootfs | --mem | --cpus | --share | --disk | --timeout | --env | --log)
-		[ $# -ge 2 ] || die "$1 needs a value; see scripts/vm.sh --help."
-		case $1 in
-		--env) environment+=("$2") ;;
-		*) printf -v "${1#--}" %s "$2" ;;
-		esac
-		shift 2
-		;;
-	--no-build) no_build=1; shift ;;
-	--no-modprobe) modprobe=; shift ;;
-	--keep-going) keep_going=1; shift ;;
-	-h | --help) usage; exit 0 ;;
-	--) shift; break ;;
-	-*) die "There is no option $1; see scripts/vm.sh --help." ;;
-	*) break ;;
-	esac
-done
-[ "$mode" != run ] || [ $# -gt 0 ] || die "Say which command to run; see scripts/vm.sh --help."
-[ "$(id -u)" = 0 ] || die "Run this as root: the root file system needs files of several owners."
-
-cache_init
-"$REPO/scripts/deps.sh" --quick
-kernel_select "$kernel"
-if [ "$mode" = probe ]; then
-	accelerator
-	exit 0
-fi
-[ -n "$mem" ] || { mem=1024; [ "$kernel" != debug ] || mem=2048; }
-[ -n "$timeout" ] || { timeout=300; [ "$kernel" != debug ] || timeout=3000; }
-accel=$(accelerator)
-initrd=$(kernel_initrd)
-root=$(rootfs_dir "$rootfs")
-
-run=$(mktemp -d "${TMPDIR:-/tmp}/ckpt-vm.XXXXXX")
-pids=()
-cleanup() {
-	local p
-	for p in "${pids[@]}"; do kill "$p" 2>/dev/null || true; done
-	rm -rf "$run"
-}
-trap cleanup EXIT
-trap 'exit 130' INT TERM HUP
-
-mkdir "$run/vm" "$run/share"
-stage_build
-tools_install "$run/vm/root"
-selftests_build
-
-# Shares: tag, directory, read-only?
-shares=()
-share() {
-	shares+=(-virtfs "local,path=$2,mount_tag=$1,id=$1,security_model=none,multidevs=remap${3:+,readonly=on}")
-}
-cmdline="console=ttyS0 quiet loglevel=4 panic=-1 oops=panic net.ifnames=0 mitigations=off"
-cmdline+=" log_buf_len=4M rcupdate.rcu_cpu_stall_timeout=120 random.trust_cpu=on"
-share rootfs "$root" ro
-share src "$REPO" ro
-share vm "$run/vm"
-if [ -n "$share" ]; then
-	share=$(cd "$share" 2>/dev/null && pwd -P) || die "--share needs an existing directory."
-	share share "$share"
-else
-	share share "$run/share"
-fi
-if [ -n "$STAGE" ]; then
-	share modules "$STAGE/lib/modules" ro
-	cmdline+=" vm.modules"
-elif [ -d "$KDIR/lib/modules" ]; then
-	share modules "$KDIR/lib/modules" ro
-	cmdline+=" vm.modules"
-fi
-drive=()
-if [ -n "$disk" ]; then
-	truncate -s "$disk" "$run/disk"
-	# All inode tables now: no background zeroing may disturb a measurement.
-	mke2fs -q -t ext4 -i 65536 -E lazy_itable_init=0,lazy_journal_init=0,nodiscard "$run/disk"
-	# shellcheck disable=SC2054
-	drive=(-drive "file=$run/disk,format=raw,if=none,id=disk,cache=unsafe,aio=threads,discard=unmap"
-		-device virtio-blk-pci,drive=disk)
-fi
-
-interactive='' tty=''
-if [ "$mode" = shell ]; then
-	interactive=1
-	cmdline+=" vm.live"
-	tty=$(stty size 2>/dev/null | awk '{ print "rows", $1, "cols", $2 }') || true
-fi
-merge=
-[ ! /proc/self/fd/1 -ef /proc/self/fd/2 ] || merge=1
-{
-	printf '%s=%q\n' VM_SHARE "${share:-/share}" VM_INTERACTIVE "$interactive" \
-		VM_DISK "$disk" VM_TTY "$tty" VM_MERGE "$merge" VM_HUNG "$([ "$kernel" = debug ] && echo 400 || echo 90)" \
-		VM_MODPROBE "${STAGE:+$modprobe}"
-	for e in "CKPT_KERNEL=$KVER" ${CI:+"CI=$CI"} ${TERM:+"TERM=$TERM"} "${environment[@]}"; do
-		printf 'export %q=%q\n' "${e%%=*}" "${e#*=}"
+# Machines share the processors: more of them than there is room for only makes
+# all slower and their time limits untrue. Who comes first gets the next slot;
+# the lock on it goes with the last process of ours.
+take_slot() {
+	local n slots turn
+	slots=$(($(nproc) + 1))
+	exec {turn}>"$CKPT_CACHE/slot-turn"
+	flock -n "$turn" || { note "Waiting for other machines to end."; flock "$turn"; }
+	for ((n = 0; ; n = (n + 1) % slots)); do
+		exec {slot}>"$CKPT_CACHE/slot-$n"
+		if flock -n "$slot" || { [ $n = 0 ] && flock -w 1 "$slot"; }; then break; fi
+		exec {slot}>&-
 	done
-} >"$run/vm/config"
-printf '%q ' "$@" >"$run/vm/command"
+	exec {turn}>&-
+}
 
-case $accel in
-kvm) cpu=host ;;
-# Under TCG "rep movsb" goes byte by byte: hide it, the kernel then unrolls.
-*) cpu=max,-erms,-fsrm ;;
-esac
-threads=
-[ "$accel" = kvm ] || threads=,thread=multi
-mkfifo "$run"/{ser.in,ser.out,mon.in,mon.out,out,err}
+parse_options() {
+	kernel=default rootfs=base mem='' cpus=2 share='' disk='' timeout='' log=''
+	no_build='' keep_going='' modprobe=1 environment=()
+	mode=${1:-}
+	case $mode in
+	run | shell | probe) shift ;;
+	-h | --help | help) usage; exit 0 ;;
+	*) usage >&2; exit 2 ;;
+	esac
+	while [ $# -gt 0 ]; do
+		case $1 in
+		--kernel | --rootfs | --mem | --cpus | --share | --disk | --timeout | --env | --log)
+			[ $# -ge 2 ] || die "$1 needs a value; see scripts/vm.sh --help."
+			case $1 in
+			--env) environment+=("$2") ;;
+			*) printf -v "${1#--}" %s "$2" ;;
+			esac
+			shift
+			;;
+		--no-build) no_build=1 ;;
+		--no-modprobe) modprobe= ;;
+		--keep-going) keep_going=1 ;;
+		-h | --help) usage; exit 0 ;;
+		--) shift; break ;;
+		-*) die "There is no option $1; see scripts/vm.sh --help." ;;
+		*) break ;;
+		esac
+		shift
+	done
+	command=("$@")
+	[ "$mode" != run ] || [ $# -gt 0 ] || die "Say which command to run; see scripts/vm.sh --help."
+	[ -n "$mem" ] || { mem=1024; [ "$kernel" != debug ] || mem=2048; }
+	[ -n "$timeout" ] || { timeout=300; [ "$kernel" != debug ] || timeout=3000; }
+	if [ -n "$share" ]; then
+		share=$(cd "$share" 2>/dev/null && pwd -P) || die "--share needs an existing directory."
+	fi
+}
+
+# What the guest's programs need to know, in $run/vm.
+guest_config() {
+	local merge='' tty='' hung=90 e
+	[ ! /proc/self/fd/1 -ef /proc/self/fd/2 ] || merge=1
+	[ "$mode" != shell ] || tty=$(stty size 2>/dev/null | awk '{ print "rows", $1, "cols", $2 }') || true
+	[ "$kernel" != debug ] || hung=400
+	{
+		printf '%s=%q\n' VM_SHARE "${share:-/share}" VM_INTERACTIVE "$([ "$mode" != shell ] || echo 1)" \
+			VM_DISK "$disk" VM_TTY "$tty" VM_MERGE "$merge" VM_HUNG "$hung" VM_MODPROBE "${STAGE:+$modprobe}"
+		for e in "CKPT_KERNEL=$KVER" ${CI:+"CI=$CI"} ${TERM:+"TERM=$TERM"} "${environment[@]}"; do
+			printf 'export %q=%q\n' "${e%%=*}" "${e#*=}"
+		done
+	} >"$run/vm/config"
+	printf '%q ' "${command[@]}" >"$run/vm/command"
+}
+
+# The machine: sets qemu, its command line.
 # shellcheck disable=SC2054 # QEMU's commas
-qemu=(
-	qemu-system-x86_64 -nodefaults -no-user-config -machine q35 -accel "$accel$threads" -cpu "$cpu"
-	-smp "$cpus" -m "$mem" -display none -no-reboot -kernel "$KDIR/image" -initrd "$initrd"
-	-append "$cmdline" -device isa-debug-exit,iobase=0xf4,iosize=0x04
-	-chardev "pipe,id=ser,path=$run/ser" -serial chardev:ser
-	-chardev "pipe,id=mon,path=$run/mon" -mon chardev=mon,mode=readline
-	-device virtio-rng-pci -device virtio-serial-pci "${shares[@]}" "${drive[@]}"
-)
+machine() {
+	local cmdline modules='' accel=$1 initrd=$2 root=$3
+	cmdline="console=ttyS0 quiet loglevel=4 panic=-1 oops=panic net.ifnames=0 mitigations=off"
+	# Under TCG the TSC is sound, but the kernel would not trust it on two
+	# processors, and ask the slow HPET each time that somebody asks the time.
+	cmdline+=" log_buf_len=4M rcupdate.rcu_cpu_stall_timeout=120 random.trust_cpu=on tsc=reliable"
+	[ "$mode" != shell ] || cmdline+=" vm.live"
+	if [ -n "$STAGE" ]; then
+		modules=$STAGE/lib/modules
+	elif [ -d "$KDIR/lib/modules" ]; then
+		modules=$KDIR/lib/modules
+	fi
+	[ -z "$modules" ] || cmdline+=" vm.modules"
 
-# Readers of what QEMU writes. They end when nobody has the other side open any
-# more; "drain" goes on when our own reader has left, lest the machine hangs.
+	qemu=(qemu-system-x86_64 -nodefaults -no-user-config -machine q35 -smp "$cpus" -m "$mem" -display none
+		-no-reboot -kernel "$KDIR/image" -initrd "$initrd" -append "$cmdline"
+		-device isa-debug-exit,iobase=0xf4,iosize=0x04
+		-chardev "pipe,id=ser,path=$run/ser" -serial chardev:ser
+		-chardev "pipe,id=mon,path=$run/mon" -mon chardev=mon,mode=readline
+		-device virtio-rng-pci -device virtio-serial-pci)
+	case $accel in
+	kvm) qemu+=(-accel kvm -cpu host) ;;
+	# Under TCG "rep movsb" goes byte by byte: hide it, the kernel then unrolls.
+	*) qemu+=(-accel tcg,thread=multi -cpu max,-erms,-fsrm) ;;
+	esac
+	dir_share rootfs "$root" ro
+	dir_share src "$REPO" ro
+	dir_share vm "$run/vm"
+	dir_share share "${share:-$run/share}"
+	[ -z "$modules" ] || dir_share modules "$modules" ro
+	if [ -n "$disk" ]; then
+		truncate -s "$disk" "$run/disk"
+		# All inode tables now: no background zeroing may disturb a measurement.
+		mke2fs -q -t ext4 -i 65536 -E lazy_itable_init=0,lazy_journal_init=0,nodiscard "$run/disk"
+		qemu+=(-drive "file=$run/disk,format=raw,if=none,id=disk,cache=unsafe,aio=threads,discard=unmap"
+			-device virtio-blk-pci,drive=disk)
+	fi
+	if [ "$mode" = shell ]; then
+		qemu+=(-chardev stdio,id=tty,signal=off -device virtconsole,chardev=tty)
+	else
+		qemu+=(-chardev "file,id=out,path=$run/out,append=on" -device virtserialport,chardev=out,name=out
+			-chardev "file,id=err,path=$run/err,append=on" -device virtserialport,chardev=err,name=err)
+	fi
+}
+
+dir_share() {	# TAG DIR [ro]
+	qemu+=(-virtfs "local,path=$2,mount_tag=$1,id=$1,security_model=none,multidevs=remap${3:+,readonly=on}")
+}
+
+# Copy on even when our own reader has left, lest the machine blocks.
 drain() { cat "$1" 2>/dev/null || cat "$1" >/dev/null; }
-cat "$run/ser.out" >"$run/console" & readers=($!)
-cat "$run/mon.out" >/dev/null & readers+=($!)
-# shellcheck disable=SC2054
-if [ -n "$interactive" ]; then
-	qemu+=(-chardev stdio,id=tty,signal=off -device virtconsole,chardev=tty)
-else
-	qemu+=(-chardev "file,id=out,path=$run/out,append=on" -device virtserialport,chardev=out,name=out
-		-chardev "file,id=err,path=$run/err,append=on" -device virtserialport,chardev=err,name=err)
-	drain "$run/out" & readers+=($!)
-	drain "$run/err" >&2 & readers+=($!)
-fi
-pids+=("${readers[@]}")
-# Hold the other sides too, so that no reader waits for a QEMU that never came up.
-exec 4<>"$run/ser.out" 5<>"$run/ser.in" 6<>"$run/mon.in" 7<>"$run/mon.out"
-[ -n "$interactive" ] || exec 8<>"$run/out" 9<>"$run/err"
 
 # Before a hung guest is ended, have its kernel say what blocks it: SysRq over
 # the serial line (a break, then a letter), for w(aiting) tasks and all CPUs.
-watchdog() {
+watchdog() {	# PID-OF-QEMU
 	local c nap
 	sleep "$timeout" & nap=$!
-	trap 'kill "$nap"; exit' TERM
+	trap 'kill "$nap" 2>/dev/null; exit' TERM
 	wait "$nap"
 	echo "$timeout" >"$run/timeout"
 	for c in w l; do
@@ -350,49 +327,105 @@ watchdog() {
 	kill "$1"
 }
 
-rc=0
-if [ -n "$interactive" ]; then
-	setpriv --pdeathsig KILL "${qemu[@]}" 2>"$run/qemu.err" || rc=$?
-	stty sane 2>/dev/null || true
-else
-	setpriv --pdeathsig KILL "${qemu[@]}" </dev/null >/dev/null 2>"$run/qemu.err" & qpid=$!
-	pids+=("$qpid")
-	watchdog "$qpid" & wpid=$!
-	pids+=("$wpid")
-	wait "$qpid" || rc=$?
-	kill "$wpid" 2>/dev/null || true
-	wait "$wpid" || true
-fi
-exec 4<&- 5<&- 6<&- 7<&- 8<&- 9<&-
-wait "${readers[@]}" || true
+# Run the machine to its end; sets rc.
+boot() {
+	local readers qpid wpid
+	rc=0
+	mkfifo "$run"/{ser.in,ser.out,mon.in,mon.out,out,err}
+	# The readers end when nobody has the other side open any more.
+	cat "$run/ser.out" >"$run/console" & readers=($!)
+	cat "$run/mon.out" >/dev/null & readers+=($!)
+	drain "$run/out" & readers+=($!)
+	drain "$run/err" >&2 & readers+=($!)
+	pids+=("${readers[@]}")
+	# Hold the other sides too, so that no reader waits for a QEMU that never came up.
+	exec 3<>"$run/ser.out" 4<>"$run/mon.out" 5<>"$run/ser.in" 6<>"$run/mon.in" 7<>"$run/out" 8<>"$run/err"
+	if [ "$mode" = shell ]; then
+		setpriv --pdeathsig KILL "${qemu[@]}" 2>"$run/qemu.err" || rc=$?
+		stty sane 2>/dev/null || true
+	else
+		setpriv --pdeathsig KILL "${qemu[@]}" </dev/null >/dev/null 2>"$run/qemu.err" & qpid=$!
+		pids+=("$qpid")
+		watchdog "$qpid" & wpid=$!
+		pids+=("$wpid")
+		wait "$qpid" || rc=$?
+		kill "$wpid" 2>/dev/null || true
+		wait "$wpid" || true
+	fi
+	exec 3<&- 4<&- 5<&- 6<&- 7<&- 8<&-
+	wait "${readers[@]}" || true
+	pids=()
+}
 
-# Judge the kernel log. A machine that did not end well left its last words on
-# the console alone.
-klog=$run/console
-[ ! -e "$run/vm/status" ] || klog=$run/vm/dmesg
-fail=
-if [ -e "$run/timeout" ]; then
-	fail="the machine did not finish within $timeout seconds"
-elif [ ! -e "$run/vm/status" ] || [ $rc != 11 ]; then
-	fail="the machine died (QEMU ended with $rc)"
-	[ ! -s "$run/qemu.err" ] || fail+=": $(head -n 5 "$run/qemu.err")"
-elif grep -Eq -f "$REPO/scripts/vm/kernel-splats" "$run/console" "$klog"; then
-	fail="the kernel complained: $(grep -Eh -m 1 -f "$REPO/scripts/vm/kernel-splats" "$klog" "$run/console" | head -n 1)"
-elif (( $(cat "$run/vm/tainted") & (32 | 128 | 512 | 16384) )); then
-	fail="the kernel is tainted ($(cat "$run/vm/tainted")): it warned at some time"
-fi
-if [ -z "$log" ] && [ -n "$fail" ]; then
-	mkdir -p "$CKPT_CACHE/log"
-	find "$CKPT_CACHE/log" -name '*.log' -mtime +2 -delete
-	log=$CKPT_CACHE/log/$(date +%m%d-%H%M%S)-$$.log
-fi
-[ -z "$log" ] || cp "$klog" "$log"
-if [ -n "$fail" ]; then
-	note "vm.sh: $fail"
-	note "---- kernel log (all of it: $log) ----"
-	grep -En -f "$REPO/scripts/vm/kernel-splats" "$klog" | head -n 5 >&2 || true
-	tail -n 80 "$klog" >&2
-	note "---- end of kernel log ----"
-	[ -n "$keep_going" ] && [ -e "$run/vm/status" ] || exit 125
-fi
-exit "$(cat "$run/vm/status")"
+# Look at how the machine ended and at what its kernel said; ends the script.
+judge() {
+	local klog=$run/console fail='' splats=$REPO/scripts/vm/kernel-splats
+	# One that did not end well left its last words on the console alone.
+	[ ! -e "$run/vm/status" ] || klog=$run/vm/dmesg
+	if [ -e "$run/timeout" ]; then
+		fail="the machine did not finish within $timeout seconds"
+	elif [ ! -e "$run/vm/status" ] || [ "$rc" != 11 ]; then
+		fail="the machine died (QEMU ended with $rc)"
+		[ ! -s "$run/qemu.err" ] || fail+=": $(head -n 5 "$run/qemu.err")"
+	elif grep -Eq -f "$splats" "$run/console" "$klog"; then
+		fail="the kernel complained: $(grep -Eh -m 1 -f "$splats" "$klog" "$run/console" | head -n 1)"
+	elif (( $(cat "$run/vm/tainted") & (32 | 128 | 512 | 16384) )); then
+		fail="the kernel is tainted ($(cat "$run/vm/tainted")): it warned at some time"
+	fi
+	if [ -z "$log" ] && [ -n "$fail" ]; then
+		mkdir -p "$CKPT_CACHE/log"
+		find "$CKPT_CACHE/log" -name '*.log' -mtime +2 -delete
+		log=$CKPT_CACHE/log/$(date +%m%d-%H%M%S)-$$.log
+	fi
+	[ -z "$log" ] || cp "$klog" "$log"
+	if [ -n "$fail" ]; then
+		note "vm.sh: $fail"
+		note "---- kernel log (all of it: $log) ----"
+		grep -En -f "$splats" "$klog" | head -n 5 >&2 || true
+		tail -n 80 "$klog" >&2
+		note "---- end of kernel log ----"
+		[ -n "$keep_going" ] && [ -e "$run/vm/status" ] || exit 125
+	fi
+	exit "$(cat "$run/vm/status")"
+}
+
+cleanup() {
+	local p
+	for p in "${pids[@]}"; do kill "$p" 2>/dev/null || true; done
+	rm -rf "$run"
+}
+
+main() {
+	local accel initrd root
+	parse_options "$@"
+	[ "$(id -u)" = 0 ] || die "Run this as root: the root file system needs files of several owners."
+	cache_init
+	"$REPO/scripts/deps.sh" --quick
+	kernel_select "$kernel"
+	accel=$(accelerator)
+	if [ "$mode" = probe ]; then
+		echo "$accel"
+		return
+	fi
+	initrd=$(kernel_initrd)
+	root=$(rootfs_dir "$rootfs")
+
+	pids=()
+	run=$(mktemp -d "${TMPDIR:-/tmp}/ckpt-vm.XXXXXX")
+	trap cleanup EXIT
+	trap 'exit 130' INT TERM HUP
+	mkdir "$run/vm" "$run/share"
+	stage_build
+	tools_install "$run/vm/root"
+	selftests_build
+	guest_config
+	machine "$accel" "$initrd" "$root"
+	take_slot
+	boot
+	judge
+}
+
+# Bash reads on as it goes: the whole script is known before anything runs, so
+# that it can be edited meanwhile.
+main "$@"
+exit
