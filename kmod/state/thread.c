@@ -20,8 +20,8 @@
 #include <linux/sched/task_stack.h>
 #include <linux/signal.h>
 #include <linux/uaccess.h>
-#include <asm/syscall.h>
 #include <asm/unistd.h>
+#include "arch/x86/regs.h"
 #include "compat/task.h"
 #include "report.h"
 #include "state/sighand.h"
@@ -52,12 +52,8 @@ static u64 time_left(u64 expires_ns, clockid_t clock)
 static void dump_restart(struct ckpt_rec_thread *rec, struct task_struct *t)
 {
 	const struct restart_block *rb = &t->restart_block;
-	struct pt_regs *regs = task_pt_regs(t);
 
-	if (syscall_get_nr(t, regs) == -1 ||
-	    syscall_get_error(t, regs) != -ERESTART_RESTARTBLOCK)
-		return;
-	switch (syscall_get_nr(t, regs)) {
+	switch (ckpt_regs_sleeping_call(t)) {
 	case __NR_nanosleep:
 	case __NR_clock_nanosleep:
 		rec->restart_kind = CKPT_RESTART_NANOSLEEP;
@@ -74,8 +70,8 @@ static void dump_restart(struct ckpt_rec_thread *rec, struct task_struct *t)
 	case __NR_futex:
 		rec->restart_kind = CKPT_RESTART_FUTEX;
 		/* The operation is the second argument; without a timeout there is no block. */
-		rec->restart_clock = regs->si & FUTEX_CLOCK_REALTIME ? CLOCK_REALTIME :
-								       CLOCK_MONOTONIC;
+		rec->restart_clock = task_pt_regs(t)->si & FUTEX_CLOCK_REALTIME ?
+				     CLOCK_REALTIME : CLOCK_MONOTONIC;
 		rec->restart_ns = time_left(rb->futex.time, rec->restart_clock);
 		break;
 	}

@@ -7,8 +7,13 @@
  *
  * A restored thread goes to user mode through the kernel's own signal code,
  * which then restarts that system call, or has it return -EINTR when a handler
- * runs first: exactly what would have happened to the original.  Only
- * -ERESTART_RESTARTBLOCK refers to kernel memory that is gone: it becomes -EINTR.
+ * runs first: exactly what would have happened to the original.
+ *
+ * Only -ERESTART_RESTARTBLOCK, of a call with a timeout, refers to kernel memory
+ * that is gone, and to functions that the kernel keeps to itself.  Such a call
+ * is made again with its arguments: its timeout starts anew, which is late but
+ * never wrong, unless the caller asked to be told what is left; then it is told,
+ * with -EINTR.
  *
  * Not saved: debug registers (of a tracer, refused elsewhere), I/O permissions,
  * shadow stacks and AMX tiles (refused here).
@@ -16,6 +21,7 @@
 #include "arch/x86/regs.h"
 #include <linux/compat.h>
 #include <linux/elf.h>
+#include <linux/futex.h>
 #include <linux/netlink.h>
 #include <linux/ptrace.h>
 #include <linux/regset.h>
@@ -98,6 +104,49 @@ static int regs_check(struct ckpt_session *s, struct ckpt_process *p)
 	return 0;
 }
 
+/**
+ * ckpt_regs_sleeping_call() - which system call sleeps with a restart block?
+ * @t: a frozen thread, its stack held
+ *
+ * After an earlier freeze it is restart_syscall(2) that sleeps, in whose
+ * registers are still the arguments of the call that it stands for: the restart
+ * block tells which one they belong to.
+ *
+ * Return: its number, __NR_restart_syscall when that cannot be told, -1 for none.
+ */
+int ckpt_regs_sleeping_call(struct task_struct *t)
+{
+	const struct restart_block *rb = &t->restart_block;
+	const struct pt_regs *regs = task_pt_regs(t);
+	unsigned int futex_op = regs->si & FUTEX_CMD_MASK;
+
+	if ((long)regs->orig_ax == -1 || (long)regs->ax != -ERESTART_RESTARTBLOCK)
+		return -1;
+	if (regs->orig_ax != __NR_restart_syscall)
+		return regs->orig_ax;
+	if ((futex_op == FUTEX_WAIT || futex_op == FUTEX_WAIT_BITSET) &&
+	    (unsigned long)rb->futex.uaddr == regs->di && rb->futex.val == (u32)regs->dx)
+		return __NR_futex;
+	if ((unsigned long)rb->poll.ufds == regs->di && rb->poll.nfds == (int)regs->si)
+		return __NR_poll;
+	if (rb->nanosleep.clockid == (int)regs->di &&
+	    (rb->nanosleep.type == TT_NONE || (unsigned long)rb->nanosleep.rmtp == regs->r10))
+		return __NR_clock_nanosleep;
+	if (rb->nanosleep.clockid == CLOCK_MONOTONIC &&
+	    (rb->nanosleep.type == TT_NONE || (unsigned long)rb->nanosleep.rmtp == regs->si))
+		return __NR_nanosleep;
+	return __NR_restart_syscall;
+}
+
+/* Of a thread that sleeps in restart_syscall(2): what it stands for. */
+static void name_call(struct user_regs_struct *r, struct task_struct *t)
+{
+	int nr = ckpt_regs_sleeping_call(t);
+
+	if (nr >= 0)
+		r->orig_ax = nr;
+}
+
 static int dump_regset(struct ckpt_session *s, struct task_struct *t, unsigned int note, u32 type)
 {
 	const struct user_regset *regset;
@@ -121,6 +170,8 @@ static int dump_regset(struct ckpt_session *s, struct task_struct *t, unsigned i
 	if (!sighand)
 		return -ESRCH;
 	ret = regset_get(t, regset, size, data);
+	if (note == NT_PRSTATUS && ret == sizeof(struct user_regs_struct))
+		name_call(data, t);
 	ckpt_sighand_unlock(sighand);
 	if (ret != size)
 		return ckpt_fail(s, ret < 0 ? ret : -EIO, CKPT_REASON_UNSUPPORTED, t,
@@ -154,6 +205,24 @@ static int set_regset(struct task_struct *t, unsigned int note, const void *data
 	return 0;
 }
 
+/* May a call with a timeout be made again?  See the top of this file. */
+static bool can_call_again(const struct user_regs_struct *r)
+{
+	switch (r->orig_ax) {
+	case __NR_nanosleep:
+		/* Told what is left where it reads from: it is exact, too. */
+		return !r->si || r->si == r->di;
+	case __NR_clock_nanosleep:
+		return !r->r10 || r->r10 == r->dx;
+	case __NR_poll:
+		return true;
+	case __NR_futex:
+		/* An absolute time; the other has callers that expect -EINTR. */
+		return (r->si & FUTEX_CMD_MASK) == FUTEX_WAIT_BITSET;
+	}
+	return false;
+}
+
 /**
  * ckpt_regs_set() - give a parked thread its registers
  * @t: the thread, asleep in the module and off its CPU; not current
@@ -178,10 +247,8 @@ int ckpt_regs_set(struct task_struct *t, const void *regs, size_t regs_len, cons
 		return -EINVAL;
 	}
 	memcpy(&r, regs, sizeof(r));
-	if ((long)r.orig_ax != -1 && (long)r.ax == -ERESTART_RESTARTBLOCK) {
-		r.ax = -EINTR;
-		r.orig_ax = -1;
-	}
+	if ((long)r.orig_ax != -1 && (long)r.ax == -ERESTART_RESTARTBLOCK)
+		r.ax = can_call_again(&r) ? -ERESTARTNOHAND : -EINTR;
 	ret = set_regset(t, NT_PRSTATUS, &r, sizeof(r), extack);
 	if (!ret && xstate)
 		ret = set_regset(t, NT_X86_XSTATE, xstate, xstate_len, extack);

@@ -15,6 +15,7 @@ u32 ckpt_regs_xstate_size(void);
 
 int ckpt_regs_set(struct task_struct *t, const void *regs, size_t regs_len, const void *xstate,
 		  size_t xstate_len, struct netlink_ext_ack *extack);
+int ckpt_regs_sleeping_call(struct task_struct *t);
 void ckpt_regs_resume(void);
 bool ckpt_regs_in_send(void);
 
