@@ -142,9 +142,6 @@ static int receive(struct nl *nl, int64_t deadline, struct nlmsghdr **msg, int *
 		n = nl_recv(nl->sock, &from, &buf, NULL);
 		if (n == -NLE_AGAIN || n == -NLE_INTR)
 			continue;
-		if (n == -NLE_NOMEM)
-			/* ENOBUFS: the kernel could not queue a message for us. */
-			return fail(CK_FAILED, "a message of the kernel module was lost: out of memory");
 		if (n < 0)
 			return fail(CK_FAILED, "cannot receive from the kernel module: %s",
 				    nl_geterror(n));
@@ -405,8 +402,10 @@ static int next_unasked(struct nl *nl, int64_t deadline)
 
 			if (deadline >= 0 && now_ms() >= deadline)
 				return CK_TIMEOUT;
-			/* Long silence: is the module still there at all? */
+			/* Long silence: are module and session still there at all? */
 			rc = nl_info(nl, &info);
+			if (rc == CK_OK && !info.nr_sessions && !nl->first)
+				rc = fail(CK_FAILED, "the kernel module has no session any more");
 			if (rc)
 				return rc;
 			continue;
@@ -495,6 +494,9 @@ static int connect_family(struct nl *nl)
 	nl_socket_enable_msg_peek(nl->sock);	/* receive whole messages of any size */
 	setsockopt(fd, SOL_NETLINK, NETLINK_EXT_ACK, &on, sizeof(on));
 	setsockopt(fd, SOL_NETLINK, NETLINK_CAP_ACK, &on, sizeof(on));
+	/* PROGRESS is sent without waiting for room: to lose one is no error.
+	 * A session whose end was lost, next_unasked() notices. */
+	setsockopt(fd, SOL_NETLINK, NETLINK_NO_ENOBUFS, &on, sizeof(on));
 	nl->family = genl_ctrl_resolve(nl->sock, CKPT_GENL_NAME);
 	if (nl->family == -NLE_OBJ_NOTFOUND)
 		return no_module();

@@ -46,6 +46,7 @@ check "and is named" grep -q frobnicate <<<"$message"
 for status in 0 1 2 3 4 5 6 7 8 9 10; do
 	check "exit status $status is documented" grep -qx ".It $status" man/ckctl.8
 done
+check "the README's table of what is saved is the tool's" ../scripts/readme-table.sh --check
 if command -v mandoc >/dev/null; then
 	# Which other manuals are installed here says nothing about this one.
 	check "mandoc finds nothing" test -z "$(mandoc -T lint man/ckctl.8 2>/dev/null)"

@@ -55,7 +55,7 @@ static void *copy(const void *data, size_t len)
 int image_put(struct image_writer *w, uint32_t type, const void *head, size_t head_len,
 	      const void *tail, size_t tail_len)
 {
-	void *rec = copy(head, head_len), *rest = copy(tail, tail_len);
+	void *rec = copy(head, head_len), *rest = tail ? copy(tail, tail_len) : NULL;
 
 	(void)w;
 	switch (type) {

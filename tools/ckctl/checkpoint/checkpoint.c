@@ -327,6 +327,9 @@ static int look(struct checkpoint *c)
 	checked = state_check(&c->dump);
 	fail_capture(c->sentence, sizeof(c->sentence));
 	rc = checkpoint_wait(c, CKPT_EVENT_SNAPPED, NULL, &ev);
+	/* Opened early, of one that then shared its parent's memory, until it called exec. */
+	if (rc == CK_PERM)
+		c->fleeting = true;
 	/* One more obstacle; what is more than that says it better than we can. */
 	if (rc == CK_REFUSED && !c->fleeting)
 		rc = obstacle_sentence(&c->dump, c->sentence);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 #include "job.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <jansson.h>
@@ -251,6 +252,37 @@ static void note_streams(struct job *job)
 			job->streams[i] = (struct job_stream){ .dev = st.st_dev, .ino = st.st_ino };
 }
 
+/* What keepers left that were killed: their jobs have ended since.  @except has
+ * its cgroup already. */
+static void sweep(int dir, const char *except)
+{
+	int copy = openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *list = copy < 0 ? NULL : fdopendir(copy);
+	char id[JOB_ID_MAX + 1];
+	struct dirent *e;
+	struct job job;
+
+	if (!list) {
+		if (copy >= 0)
+			close(copy);
+		return;
+	}
+	while ((e = readdir(list))) {
+		size_t len = strlen(e->d_name);
+
+		if (e->d_name[0] == '.' || len <= 5 || len - 5 > JOB_ID_MAX ||
+		    strcmp(e->d_name + len - 5, ".json") != 0)
+			continue;
+		memcpy(id, e->d_name, len - 5);
+		id[len - 5] = '\0';
+		if (strcmp(id, except) == 0 || !read_file(dir, id, &job) || is_alive(&job))
+			continue;
+		cgroup_remove(job.cgroup);
+		unlinkat(dir, e->d_name, 0);
+	}
+	closedir(list);
+}
+
 int job_register(struct job *job)
 {
 	char path[PATH_MAX];
@@ -268,6 +300,7 @@ int job_register(struct job *job)
 	} else {
 		struct job other;
 
+		sweep(dir, job->id);
 		if (read_file(dir, job->id, &other) && is_alive(&other))
 			rc = fail(CK_BUSY, "a job of the name %s is running (in %s); choose another "
 				  "name with --name", job->id, other.cgroup);
