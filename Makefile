@@ -21,7 +21,7 @@ export PREFIX DESTDIR
 all: module tools ## build ckpt.ko and ckctl
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@echo "Variables: KVER=$(KVER) PREFIX=$(PREFIX) DESTDIR=$(DESTDIR) T= ARGS="
 
 deps: ## install what is needed from Debian (as root)
@@ -55,21 +55,18 @@ uninstall: ## remove what install put there
 demo: deps ## see it work: checkpoint and restart in a test VM
 	scripts/vm.sh run --disk 2G -- /src/scripts/demo-guest.sh $(ARGS)
 
-check: deps lint unit selftests ## all checks: static, unit tests, tests in a VM
-	scripts/vm.sh run --disk 2G --timeout 1500 -- /src/selftests/run-all.sh
+check: deps ## all checks: static, unit tests, tests in a VM
+	@scripts/check.sh
 
 test: deps selftests ## some tests in a VM: T="name name"
 	scripts/vm.sh run --disk 2G --timeout 1500 -- /src/selftests/run-all.sh -v $(T)
 
-check-debug: deps selftests ## the tests on a kernel with KASAN, lockdep and failslab (builds it once)
+check-debug: deps ## the tests on a kernel with KASAN, lockdep, kmemleak, failslab (builds it once)
 	scripts/deps.sh --debug
-	scripts/vm.sh run --kernel debug --disk 2G --timeout 14400 -- \
-		/src/selftests/run-all.sh --timeout-factor 10 $(T)
+	@scripts/check.sh --kernel debug vm
 
-check-kernels: deps selftests ## the tests on the other kernels, K="5.10 6.12 7.3"
-	for k in $(K); do \
-		scripts/vm.sh run --kernel $$k --disk 2G --timeout 1500 -- /src/selftests/run-all.sh $(T) || exit; \
-	done
+check-kernels: deps ## the tests on other kernels, K="5.10 6.12 7.3"
+	@for k in $(K); do scripts/check.sh --kernel $$k vm || exit; done
 
 lint: ## static checks: shellcheck, W=1, sparse, layout
 	scripts/lint.sh
@@ -81,7 +78,7 @@ unit: ## unit tests of the tools
 bench: deps ## measure, side by side with CRIU; results in build/bench
 	@mkdir -p build/bench
 	scripts/vm.sh run --rootfs full --mem 3072 --disk 8G --timeout 3600 --share build/bench -- \
-		/src/scripts/bench-guest.sh $(ARGS)
+		/src/scripts/bench-guest.py $(ARGS)
 
 shell: deps ## a prompt in a test VM, the sources live in /src
 	scripts/vm.sh shell --disk 2G
