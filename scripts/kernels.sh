@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-# shellcheck shell=bash disable=SC2317,SC2034 # called through "once"; variables are for who sources this
+# shellcheck shell=bash disable=SC2034 # variables for who sources this
 #
 # The kernels that the VMs can run; sourced by vm.sh and build-module.sh.
 #

@@ -35,7 +35,7 @@ xargs -d '\n' grep -lIE '^(#!.*(/bash|/sh|busybox sh)( .*)?|# shellcheck shell=.
 { cat "$work/c" "$work/shell"; grep -E '(\.(sh|py|config)|(^|/)(Makefile|Kbuild))$' "$work/all"; } |
 	sort -u >"$work/source" || true
 
-xargs -d '\n' -r shellcheck -x -f gcc <"$work/shell" >"$work/out" || true
+xargs -d '\n' -r shellcheck -x -S warning -f gcc <"$work/shell" >"$work/out" || true
 verdict shellcheck "$work/out"
 
 while read -r f; do

@@ -3,7 +3,6 @@
  * Open files: offsets and flags, descriptions shared by dup and by fork,
  * close-on-exec, appending, directories and devices, cwd, umask, limits.
  */
-#include <dirent.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -67,15 +66,13 @@ static void expect_flags(int fd, int cloexec, int flags)
 		 "descriptor %d: flags are %#o instead of %#o", fd, fl, flags);
 }
 
+/* Not by /proc/self/fd, which could not be saved while it is open. */
 static unsigned int count_open(void)
 {
 	unsigned int nr = 0;
-	DIR *fds = opendir("/proc/self/fd");
 
-	wl_check(fds, "/proc/self/fd: %s", strerror(errno));
-	while (readdir(fds))
-		nr++;
-	closedir(fds);
+	for (int fd = 0; fd < 1024; fd++)
+		nr += fcntl(fd, F_GETFD) >= 0;
 	return nr;
 }
 

@@ -31,6 +31,8 @@ reason=$work/reason
 cgroup_here=/sys/fs/cgroup$(sed -n 's/^0:://p' /proc/self/cgroup)
 cgroup_here=${cgroup_here%/}
 
+exec {never}<> <(:)	# "read -t" from it is a pause
+
 why() {	# SENTENCE… or standard input
 	{ if [ $# -gt 0 ]; then echo "$*"; else cat; fi; } >>"$reason"
 }
@@ -73,14 +75,14 @@ job_cgroup() { echo "$cgroup_here/ckpt-$1"; }
 
 # Wait for FILE in the job's directory, but not when it has failed.
 job_await() {	# NAME FILE
-	local dir found
+	local dir found p
 	dir=$(job_dir "$1")
 	if ! found=$("$waitfor" "$wait_s" file "$dir/failed" "$dir/$2"); then
 		why "the program did not get to \"$2\" within $wait_s s"
-		for p in $(cat "$(job_cgroup "$1")/cgroup.procs" 2>/dev/null); do
+		while read -r p; do
 			echo "pid $p: $(tr '\0' ' ' <"/proc/$p/cmdline")"
 			grep -H . "/proc/$p"/task/*/{wchan,syscall,status} | grep -E 'wchan|syscall|State|Sig|Shd'
-		done
+		done <"$(job_cgroup "$1")/cgroup.procs"
 		return 1
 	fi
 	[ "$found" = "$dir/failed" ] || return 0
@@ -159,6 +161,101 @@ job_restart() {	# NAME [OPTION…]: sets keeper
 		return 1
 	done
 	job_await "$name" answer && rm "$dir/answer"
+}
+
+# ---- what every program must stand ----
+
+undisturbed() {	# PROGRAM
+	local dir pid
+	dir=$(job_dir "$1")
+	mkdir "$dir"
+	"$bin/$1" "$dir" &
+	pid=$!
+	if job_await "$1" ready && job_works "$1" && touch "$dir/stop" && job_await "$1" passed && wait $pid; then
+		return 0
+	fi
+	kill -9 $pid
+	return 1
+}
+
+checkpointed() {	# PROGRAM
+	job_start "$1" "$1" && job_create "$1" && job_works "$1" && job_create "$1" && job_works "$1" &&
+		job_end "$1" && image_proved "$images/$1.ckpt"
+}
+
+# What comes after the checkpoint must not be seen by the restarted one.
+restarted() {	# PROGRAM
+	job_start "$1" "$1" && job_works "$1" && job_create "$1" && job_works "$1" && job_kill "$1" &&
+		job_restart "$1" && job_works "$1" && job_end "$1"
+}
+
+restarted_again() {	# PROGRAM
+	[ -d "$images/$1.ckpt" ] && job_restart "$1" && job_works "$1"
+}
+
+restarted_twice() {	# PROGRAM
+	[ -d "$(job_cgroup "$1")" ] && job_create "$1" && job_works "$1" && job_kill "$1" &&
+		job_restart "$1" && job_works "$1" && job_end "$1"
+}
+
+check_program() {	# PROGRAM
+	check "$1: undisturbed" undisturbed "$1"
+	check "$1: checkpointed twice and gone on" checkpointed "$1"
+	job_cleanup "$1"
+	check "$1: killed and restarted" restarted "$1"
+	job_cleanup "$1"
+	check "$1: restarted again from the same image" restarted_again "$1"
+	check "$1: restarted from a checkpoint of that" restarted_twice "$1"
+	job_cleanup "$1"
+}
+
+# ---- what must hold after anything that went wrong ----
+
+image_proved() {	# IMAGE
+	ckctl verify "$1" && return 0
+	why "ckctl verify ended with status $?"
+	return 1
+}
+
+# A complete image and nothing besides: no generation of a dead writer.
+image_clean() {	# IMAGE
+	local found
+	found=$(cd "$1" && find . -mindepth 1 | LC_ALL=C sort | sed 's/^\.\/gen-[0-9]*/gen/' | tr '\n' ' ')
+	[ "$found" = "gen gen/index gen/pages gen/records ./manifest.json " ] && return 0
+	why "in $1 there is: $found"
+	return 1
+}
+
+expect_status() {	# STATUS COMMAND…
+	local expected=$1 status=0
+	shift
+	"$@" 2>"$work/stderr" || status=$?
+	cat "$work/stderr"
+	[ $status = "$expected" ] && return 0
+	why "\"$*\" ended with status $status instead of $expected: $(tail -n 3 "$work/stderr")"
+	return 1
+}
+
+sessions() { ckctl status | sed -n 's/^sessions *//p'; }
+
+# The end of a session is noticed by the kernel, not waited for by anybody.
+no_session() {
+	local n
+	for ((n = 0; n < 250; n++)); do
+		[ "$(sessions)" != 0 ] || return 0
+		read -r -t 0.02 -u "$never"
+	done
+	why "ckctl status says that there are $(sessions) sessions"
+	return 1
+}
+
+# The job runs on: not frozen a second after the end of ckctl, and working.
+runs_on() {	# NAME
+	if ! "$waitfor" 1 cgroup "$(job_cgroup "$1")" frozen 0; then
+		why "the job is still frozen after a second"
+		return 1
+	fi
+	job_works "$1"
 }
 
 job_cleanup() {	# NAME

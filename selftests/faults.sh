@@ -1,0 +1,398 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+# timeout=900
+# shellcheck disable=SC2317 # check() calls the functions
+#
+# Whatever goes wrong, the job runs on within a second, the former image is as
+# it was, the user is told why, and nothing is left behind.
+
+# shellcheck source=selftests/lib.sh
+. "$(dirname "$0")/lib.sh"
+
+seed=${SEED:-$RANDOM}
+echo "# SEED=$seed"
+RANDOM=$seed
+
+microseconds() { echo "${EPOCHREALTIME/./}"; }
+pause_us() { read -r -t "$(printf '0.%06d' "$1")" -u "$never"; }
+random_below() { echo $(((RANDOM * 32768 + RANDOM) % $1)); }
+
+# A file system of SIZE megabytes in a file, mounted at $work/NAME.
+loop_mount() {	# NAME SIZE
+	truncate -s "$2M" "$work/$1.img" && mke2fs -q -t ext4 "$work/$1.img" && mkdir -p "$work/$1" &&
+		mount -o loop "$work/$1.img" "$work/$1" && return
+	why "there is no loop device"
+	return 4
+}
+
+loop_umount() {	# NAME
+	fsfreeze -u "$work/$1" 2>/dev/null
+	umount "$work/$1"
+	rm -f "$work/$1.img"
+}
+
+# ---- ckctl is killed ----
+
+create_killed() {
+	local took n pid killed=0
+	job_start big big || return
+	took=$(microseconds)
+	job_create big || return
+	took=$(($(microseconds) - took))
+	[ $took -lt 999999 ] || took=999999
+	for ((n = 0; n < 16; n++)); do
+		ckctl create big &
+		pid=$!
+		pause_us "$(random_below $took)"
+		! kill -9 $pid || killed=$((killed + 1))
+		wait $pid
+		runs_on big && image_proved "$images/big.ckpt" || return
+	done
+	echo "killed $killed of $n"
+	[ $killed -ge 4 ] || why "only $killed of $n were still at work when they were killed"
+	[ $killed -ge 4 ] && no_session && job_create big && image_clean "$images/big.ckpt" && job_end big
+}
+
+# Either nothing of it is left, or it was complete and the job works.
+restart_killed() {
+	local took n at gone=0
+	job_start big big && job_create big && job_kill big || return
+	took=$(microseconds)
+	job_restart big && job_kill big || return
+	took=$(($(microseconds) - took))
+	[ $took -lt 999999 ] || took=999999
+	for ((n = 0; n < 12; n++)); do
+		job_rewind big
+		ckctl restart "$images/big.ckpt" &
+		keeper=$!
+		at=$(random_below $took)
+		pause_us "$at"
+		kill -9 $keeper
+		wait $keeper
+		if "$waitfor" 3 gone "$(job_cgroup big)"; then
+			gone=$((gone + 1))
+		elif [ ! -s "$(job_cgroup big)/cgroup.procs" ]; then
+			why "killed after $at us: its cgroup is left behind, empty"
+			return 1
+		elif ! job_works big; then
+			why "killed after $at us: processes are left that do not work"
+			return 1
+		fi
+		job_cleanup big
+	done
+	echo "$gone of $n left nothing"
+	no_session && job_restart big && job_end big
+}
+
+# ---- time ----
+
+max_wait() {
+	local status=0 pid
+	loop_mount slow 300 || return
+	BIG_MB=100 job_start big big && ckctl create big ImageDir="$work/slow" || return
+	# A file system that stands still when the pages are to be written.
+	ckctl create big --stop MaxWait=2 ImageDir="$work/slow" 2>"$work/stderr" &
+	pid=$!
+	"$waitfor" 20 cgroup "$(job_cgroup big)" frozen 1 || why "the job was not frozen"
+	fsfreeze -f "$work/slow"
+	if ! "$waitfor" 4 cgroup "$(job_cgroup big)" frozen 0; then
+		why "the job is still frozen 4 s after a checkpoint with MaxWait=2 began"
+		fsfreeze -u "$work/slow"
+		return 1
+	fi
+	job_works big || return
+	fsfreeze -u "$work/slow"
+	wait $pid || status=$?
+	cat "$work/stderr"
+	if [ $status != 5 ]; then
+		why "ckctl ended with status $status instead of 5"
+		return 1
+	fi
+	no_session && image_proved "$work/slow/big.ckpt" && job_end big
+}
+
+stuck_killed() {
+	local pid
+	BIG_MB=100 job_start big big && ckctl create big ImageDir="$work/slow" || return
+	ckctl create big --stop ImageDir="$work/slow" &
+	pid=$!
+	"$waitfor" 20 cgroup "$(job_cgroup big)" frozen 1 || why "the job was not frozen"
+	fsfreeze -f "$work/slow"
+	kill -9 $pid
+	runs_on big || { fsfreeze -u "$work/slow"; return 1; }
+	fsfreeze -u "$work/slow"
+	wait $pid
+	no_session && image_proved "$work/slow/big.ckpt" && job_end big
+}
+
+# A task that sleeps where no signal wakes it cannot be frozen.
+uninterruptible() {
+	local file=$work/stuck/file rc=1
+	loop_mount stuck 16 || return
+	# shellcheck disable=SC2016 # the job's shell expands it
+	ckctl run --name=stuck --checkpoint-dir="$images" -- \
+		bash -c 'while :; do echo x >"$0" || exit; done' "$file" &
+	keeper=$!
+	"$waitfor" "$wait_s" file "$file" && fsfreeze -f "$work/stuck" &&
+		expect_status 5 ckctl create stuck MaxWait=3 && rc=0
+	if [ $rc = 0 ] && ! grep -q "$(head -n 1 "$(job_cgroup stuck)/cgroup.procs")" "$work/stderr"; then
+		why "the task is not named: $(cat "$work/stderr")"
+		rc=1
+	fi
+	fsfreeze -u "$work/stuck"
+	if [ $rc = 0 ] && ! "$waitfor" 1 cgroup "$(job_cgroup stuck)" frozen 0; then
+		why "the job is frozen"
+		rc=1
+	fi
+	[ $rc = 0 ] && ckctl create stuck || rc=1
+	job_kill stuck || rc=1
+	return $rc
+}
+
+# ---- no space ----
+
+disk_full() {
+	mkdir -p "$work/small"
+	mount -t tmpfs -o size=24m none "$work/small"
+	BIG_MB=40 job_start big big && expect_status 6 ckctl create big ImageDir="$work/small" && runs_on big || return
+	if [ -n "$(find "$work/small" -type f)" ]; then
+		why "left behind: $(find "$work/small" | tr '\n' ' ')"
+		return 1
+	fi
+	# With a former image, which must survive.
+	mount -o remount,size=60m "$work/small"
+	ckctl create big ImageDir="$work/small" || return
+	expect_status 6 ckctl create big ImageDir="$work/small" && runs_on big &&
+		image_proved "$work/small/big.ckpt" && image_clean "$work/small/big.ckpt" || return
+	expect_status 6 ckctl create big --stream ImageDir="$work/small" && runs_on big &&
+		image_proved "$work/small/big.ckpt" && image_clean "$work/small/big.ckpt" &&
+		no_session && job_end big
+}
+
+# ---- damaged images ----
+
+random_file() {	# IMAGE: a file of it, sized more than 0
+	local files
+	mapfile -t files < <(find "$1" -type f -size +0 | LC_ALL=C sort)
+	echo "${files[RANDOM % ${#files[@]}]}"
+}
+
+flip_bit() {	# FILE
+	local at byte
+	at=$(random_below "$(stat -c %s "$1")")
+	byte=$(od -An -tu1 -j "$at" -N 1 "$1")
+	printf '%b' "\\x$(printf %x $((byte ^ (1 << RANDOM % 8))))" |
+		dd of="$1" bs=1 seek="$at" conv=notrunc status=none
+	echo "bit flipped in ${1#"$work"/} at byte $at"
+}
+
+cut_file() {	# FILE
+	local at
+	at=$(random_below "$(stat -c %s "$1")")
+	truncate -s "$at" "$1"
+	echo "${1#"$work"/} cut to $at bytes"
+}
+
+# Refused, with the right status, and no process ran or is left.
+damaged() {	# flip_bit|cut_file
+	local n what bad=$work/bad.ckpt
+	if [ ! -d "$images/shm.ckpt" ]; then
+		job_start shm shm && job_create shm && job_kill shm || return
+	fi
+	job_rewind shm
+	for ((n = 0; n < 20; n++)); do
+		rm -rf "$bad"
+		cp -a "$images/shm.ckpt" "$bad"
+		what=$("$1" "$(random_file "$bad")")
+		touch "$(job_dir shm)/ask"
+		expect_status 7 timeout 30 ckctl restart "$bad" --name=shm || { why "$what"; return 1; }
+		grep -q "bad.ckpt" "$work/stderr" || { why "$what: the sentence does not name the image"; return 1; }
+		expect_status 7 ckctl verify "$bad" || { why "$what"; return 1; }
+		if [ -e "$(job_dir shm)/answer" ] || [ -d "$(job_cgroup shm)" ]; then
+			why "$what: something ran or is left"
+			return 1
+		fi
+	done
+	rm -rf "$bad"
+	no_session
+}
+
+# ---- the module ----
+
+not_loaded() {
+	local rc=0
+	job_start regs regs || return
+	modprobe -r ckpt || { why "the module cannot be removed"; return 1; }
+	if ! expect_status 8 ckctl create regs || ! expect_status 8 ckctl status ||
+		! expect_status 8 ckctl restart "$images/shm.ckpt"; then
+		rc=1
+	fi
+	modprobe ckpt || rc=1
+	[ $rc = 0 ] && job_create regs && job_end regs
+}
+
+# Frozen for long, while something else is tried.
+while_frozen() {	# COMMAND…
+	local pid rc=0
+	BIG_MB=150 job_start big big || return
+	ckctl create big --stop ImageDir="$work" &
+	pid=$!
+	if ! "$waitfor" "$wait_s" cgroup "$(job_cgroup big)" frozen 1; then
+		why "the job was not frozen"
+		rc=1
+	fi
+	"$@" || rc=1
+	status=0
+	wait $pid || status=$?
+	return $rc
+}
+
+cannot_unload() {
+	! modprobe -r ckpt 2>/dev/null && grep -q '^frozen 1' "$(job_cgroup big)/cgroup.events" && return
+	why "modprobe -r in the middle of a session was not refused, or it came too late to tell"
+	return 1
+}
+
+unload_refused() {
+	while_frozen cannot_unload || return
+	if [ $status != 0 ]; then
+		why "the checkpoint ended with status $status"
+		return 1
+	fi
+	no_session && job_end big && modprobe -r ckpt && modprobe ckpt && return
+	why "the module cannot be removed afterwards: $(grep '^ckpt ' /proc/modules)"
+	return 1
+}
+
+second_create() {
+	expect_status 10 ckctl create big ImageDir="$images" && expect_status 10 ckctl create big ImageDir="$work"
+}
+
+two_at_once() {
+	while_frozen second_create || return
+	if [ $status != 0 ]; then
+		why "the first checkpoint ended with status $status"
+		return 1
+	fi
+	runs_on big && image_proved "$work/big.ckpt" && job_end big
+}
+
+kill_job() {
+	echo 1 >"$(job_cgroup big)/cgroup.kill"
+}
+
+job_ends() {
+	rm -rf "$work/big.ckpt"
+	while_frozen kill_job || return
+	if [ $status = 0 ]; then
+		why "a checkpoint of a job that ended in the middle was a success"
+		return 1
+	fi
+	wait "$keeper"
+	no_session && "$waitfor" "$wait_s" gone "$(job_cgroup big)" && [ ! -e "$work/big.ckpt/manifest.json" ] && return
+	why "something is left: $(find "$work/big.ckpt") $(ls -d "$(job_cgroup big)")"
+	return 1
+}
+
+thawed_by_others() {
+	local events
+	events=$(job_cgroup big)
+	while_frozen eval "echo 0 >$events/cgroup.freeze" || return
+	if [ $status = 0 ]; then
+		why "a checkpoint of a job that was let run in the middle was a success"
+		return 1
+	fi
+	runs_on big && no_session && job_end big
+}
+
+# ---- ids ----
+
+# Given to somebody else in the meantime.
+pid_taken() {
+	local pid sleeper=0 n rc=0 old
+	job_start regs regs && job_create regs || return
+	pid=$(head -n 1 "$(job_cgroup regs)/cgroup.procs")
+	job_kill regs || return
+	old=$(cat /proc/sys/kernel/ns_last_pid)
+	for ((n = 0; n < 50 && sleeper != pid; n++)); do
+		[ $sleeper = 0 ] || kill $sleeper
+		echo $((pid - 1)) >/proc/sys/kernel/ns_last_pid
+		sleep 1000 &
+		sleeper=$!
+	done
+	echo "$old" >/proc/sys/kernel/ns_last_pid
+	if [ $sleeper != "$pid" ]; then
+		why "the pid cannot be taken"
+		return 4
+	fi
+	if ckctl restart "$images/regs.ckpt" --detach 2>"$work/stderr"; then
+		keeper=
+		job_works regs && job_kill regs || rc=1
+	elif ! grep -q "\b$pid\b" "$work/stderr"; then
+		why "the pid is neither replaced nor named: $(cat "$work/stderr")"
+		rc=1
+	fi
+	cat "$work/stderr"
+	kill $sleeper
+	wait $sleeper
+	[ $rc = 0 ] && no_session && job_restart regs && job_end regs
+}
+
+# ---- a restart that nobody waits for ----
+
+detached() {
+	job_start regs regs && job_create regs && job_kill regs || return
+	job_rewind regs
+	ckctl restart "$images/regs.ckpt" --detach --pidfile="$work/pid" || return
+	job_works regs || return
+	if [ "$(cat "$work/pid")" != "$(head -n 1 "$(job_cgroup regs)/cgroup.procs")" ]; then
+		why "the pid file says $(cat "$work/pid")"
+		return 1
+	fi
+	touch "$(job_dir regs)/stop"
+	job_await regs passed && "$waitfor" "$wait_s" gone "$(job_cgroup regs)" && return
+	why "the cgroup is left behind"
+	return 1
+}
+
+# ---- the end ----
+
+nothing_left() {
+	local left
+	left=$(ls -d /sys/fs/cgroup/ckpt-* "$cgroup_here"/ckpt-* 2>/dev/null)
+	[ -z "$left" ] || why "cgroups: $left"
+	[ "$(sessions)" = 0 ] || why "sessions: $(sessions)"
+	[ "$(awk '$1 == "ckpt" { print $3 }' /proc/modules)" = 0 ] || why "the module is in use: $(grep '^ckpt ' /proc/modules)"
+	! pgrep -x 'ckctl|big|shm|regs' || why "processes: $(pgrep -ax 'ckctl|big|shm|regs')"
+	left=$(find /run/ckpt -type f 2>/dev/null)
+	[ -z "$left" ] || why "files of jobs: $left"
+	[ ! -s "$reason" ]
+}
+
+run() {	# DESCRIPTION FUNCTION [ARG…]
+	[ ${#only[@]} = 0 ] || [[ " ${only[*]} " == *" $2 "* ]] || return
+	check "$@"
+	for j in big stuck shm regs; do job_cleanup $j; done
+}
+only=("$@")
+
+run "ckctl create killed at random moments" create_killed
+run "ckctl restart killed at random moments" restart_killed
+run "MaxWait passes while the disk stands still" max_wait
+run "ckctl killed while the disk stands still" stuck_killed
+[ ! -d "$work/slow" ] || loop_umount slow
+run "a task in uninterruptible sleep" uninterruptible
+[ ! -d "$work/stuck" ] || loop_umount stuck
+run "no space left in the middle" disk_full
+[ ! -d "$work/small" ] || umount "$work/small"
+run "images with a flipped bit are refused" damaged flip_bit
+run "truncated images are refused" damaged cut_file
+run "the module is not loaded" not_loaded
+run "the module cannot be removed during a session, but after it" unload_refused
+run "two checkpoints of one job at once" two_at_once
+run "the job ends in the middle" job_ends
+run "somebody lets the job run in the middle" thawed_by_others
+run "the job's pid is taken" pid_taken
+run "a detached restart cleans up after itself" detached
+check "nothing is left behind" nothing_left
+finish

@@ -1,0 +1,94 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+# timeout=600
+# shellcheck disable=SC2317 # check() calls the functions
+#
+# An ordinary user with a cgroup of their own: everything works for their own
+# jobs, nothing for anybody else's.
+
+foreign=/sys/fs/cgroup/ckpt-foreign
+delegated=/sys/fs/cgroup/delegated
+if [ "$(id -u)" = 0 ] && [ -e /run/vm/config ]; then
+	# root's job, and a root's image that can be seen but not read.
+	mkdir -p $delegated
+	chown -R user: $delegated
+	export foreign_dir
+	foreign_dir=$(mktemp -d)
+	chmod 755 "$foreign_dir"
+	ckctl run --name=foreign --checkpoint-dir="$foreign_dir" -- sleep 1000 &
+	for _ in $(seq 500); do
+		[ ! -d $foreign ] || [ ! -s $foreign/cgroup.procs ] || break
+		read -r -t 0.02 <> <(:)
+	done
+	ckctl create foreign -q >/dev/null
+	rc=0
+	(
+		echo "$BASHPID" >$delegated/cgroup.procs
+		exec setpriv --reuid=user --regid=user --init-groups "$0" "$@"
+	) || rc=$?
+	echo 1 >$foreign/cgroup.kill
+	wait
+	rm -rf "$foreign_dir"
+	exit $rc
+fi
+
+# shellcheck source=selftests/lib.sh
+. "$(dirname "$0")/lib.sh"
+
+is_user() {
+	[ "$(id -u)" = 1000 ] && ! [ -w /sys/fs/cgroup/cgroup.procs ]
+}
+
+foreign_create() {
+	expect_status 4 ckctl create --cgroup=$foreign ImageDir="$images" &&
+		grep -q '^frozen 0' $foreign/cgroup.events && [ ! -e "$images/ckpt-foreign.ckpt/manifest.json" ]
+}
+
+foreign_check() {
+	expect_status 4 ckctl check --cgroup=$foreign
+}
+
+foreign_image() {
+	[ -d "$foreign_dir/foreign.ckpt" ] || why "there is no image to try"
+	expect_status 4 ckctl restart "$foreign_dir/foreign.ckpt" &&
+		expect_status 4 ckctl verify "$foreign_dir/foreign.ckpt"
+}
+
+# What others cannot even look at.
+private_image() {
+	[ "$(stat -c %a "$images/regs.ckpt")" = 700 ] &&
+		[ -z "$(find "$images/regs.ckpt" -type f ! -perm 600)" ] &&
+		[ -z "$(find "$images/regs.ckpt" -mindepth 1 -type d ! -perm 700)" ] && return
+	why "the modes are: $(find "$images/regs.ckpt" -printf '%m %P, ')"
+	return 1
+}
+
+# A restarted process must have no capability that its restorer lent to it.
+no_capability() {
+	local pid
+	job_start regs regs && job_create regs && job_kill regs && job_restart regs || return
+	pid=$(head -n 1 "$(job_cgroup regs)/cgroup.procs")
+	grep -E '^Cap(Inh|Prm|Eff|Amb)' "/proc/$pid/status"
+	if grep -E '^Cap(Inh|Prm|Eff|Amb)' "/proc/$pid/status" | grep -v '0000000000000000$'; then
+		why "the restarted process has capabilities"
+		return 1
+	fi
+	# It belongs to its user as before: dumpable.
+	if ! [ -r "/proc/$pid/maps" ] || [ "$(stat -c %u "/proc/$pid")" != 1000 ]; then
+		why "the restarted process does not belong to its user"
+		return 1
+	fi
+	job_end regs
+}
+
+check "an ordinary user, who owns this cgroup only" is_user
+for p in regs threads pids shm files pipes; do
+	check_program "$p"
+done
+check "the image can be read by its owner only" private_image
+check "a restarted process has no capability" no_capability
+job_cleanup regs
+check "somebody else's job cannot be checkpointed" foreign_create
+check "nor looked at" foreign_check
+check "somebody else's image cannot be restarted" foreign_image
+finish
