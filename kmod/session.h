@@ -83,6 +83,7 @@ struct ckpt_failure {
 	char message[CKPT_MAX_MESSAGE];
 };
 
+struct ckpt_mapped_file;
 struct ckpt_snapshot;
 struct ckpt_restore;
 
@@ -131,6 +132,7 @@ struct ckpt_request {
  * @standstill_ns: set by the thaw
  * @procs: frozen processes, ascending by pid
  * @nr_procs: how many
+ * @files: mapped files met while the state is being recorded, see state/mapped.c
  * @records: serialized state, filled by SNAPSHOT
  * @shms: shared memory objects met by SNAPSHOT (shm.c)
  * @snapshot: pages held, filled by SNAPSHOT
@@ -170,6 +172,7 @@ struct ckpt_session {
 	struct ckpt_process *procs;
 	unsigned int nr_procs;
 
+	struct ckpt_mapped_file *files;
 	struct ckpt_records records;
 	struct list_head shms;
 	struct ckpt_snapshot *snapshot;

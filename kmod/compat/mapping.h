@@ -3,6 +3,7 @@
 #ifndef CKPT_COMPAT_MAPPING_H
 #define CKPT_COMPAT_MAPPING_H
 
+#include <linux/file.h>
 #include <linux/fs.h>
 #include <linux/mm.h>
 #include <linux/uio.h>

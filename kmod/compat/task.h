@@ -7,6 +7,10 @@
 #include <linux/sched/signal.h>
 #include <linux/version.h>
 
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 9, 0)
+#include <linux/rseq.h>
+#endif
+
 /* Threads that the kernel runs inside of a process: io_uring's, since 6.4 vhost's, too. */
 #if LINUX_VERSION_CODE < KERNEL_VERSION(6, 4, 0)
 #define CKPT_PF_KERNEL_WORKER	PF_IO_WORKER

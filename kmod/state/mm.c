@@ -32,6 +32,7 @@
 #include "compat/mapping.h"
 #include "report.h"
 #include "shm.h"
+#include "state/mapped.h"
 #include "state/state.h"
 
 /* A mapping's flags, as the kernel, mmap(2) and the image name them. */
@@ -163,40 +164,13 @@ static int mm_check(struct ckpt_session *s, struct ckpt_process *p)
  * @p: the process
  * @rec: its record
  * @path: PATH_MAX bytes
- * @file: the last file met; the mappings of one lie side by side
- * @name: its path, in @path
- * @stat: its attributes
  */
 struct mm_dump {
 	struct ckpt_session *s;
 	struct ckpt_process *p;
 	struct ckpt_rec_mm *rec;
 	char *path;
-	struct file *file;
-	char *name;
-	struct kstat stat;
 };
-
-/* As stat(2) shows it: on overlayfs and btrfs the inode itself says otherwise. */
-static int dump_file(struct mm_dump *d, struct file *file)
-{
-	const struct path *path = ckpt_user_path(file);
-	int ret;
-
-	if (d->file && path_equal(path, ckpt_user_path(d->file)))
-		return 0;
-	d->file = NULL;
-	d->name = d_path(path, d->path, PATH_MAX);
-	if (IS_ERR(d->name))
-		return ckpt_fail(d->s, PTR_ERR(d->name), CKPT_REASON_UNSUPPORTED, d->p->leader,
-				 "the path of a file that it has mapped is too long");
-	ret = vfs_getattr(path, &d->stat, STATX_BASIC_STATS, AT_STATX_DONT_SYNC);
-	if (ret)
-		return ckpt_fail(d->s, ret, CKPT_REASON_IO, d->p->leader,
-				 "the attributes of %s, which it has mapped, cannot be read", d->name);
-	d->file = file;
-	return 0;
-}
 
 static void fill_vma(struct ckpt_rec_vma *rec, const struct vm_area_struct *vma,
 		     enum ckpt_vma_kind kind)
@@ -223,35 +197,27 @@ static int record_vma(struct mm_dump *d, struct vm_area_struct *vma)
 {
 	enum ckpt_vma_kind kind;
 	struct ckpt_rec_vma *rec;
-	size_t path_len = 0;
 	u64 object = 0;
-	int ret = 0;
+	int ret;
 
 	if (vma_obstacle(vma, &kind))
 		return ckpt_fail(d->s, -EOPNOTSUPP, CKPT_REASON_UNSUPPORTED, d->p->leader,
 				 "its memory map changed during the checkpoint: try again");
-	if (kind == CKPT_VMA_FILE)
-		ret = dump_file(d, vma->vm_file);
-	else if (kind == CKPT_VMA_SHM)
+	if (kind == CKPT_VMA_SHM) {
 		ret = ckpt_shm_id(d->s, vma, &object);
-	if (ret)
-		return ret;
+		if (ret)
+			return ret;
+	}
 	if (kind == CKPT_VMA_FILE)
-		path_len = strlen(d->name);
-	rec = ckpt_records_add(&d->s->records, CKPT_REC_VMA, sizeof(*rec) + path_len);
+		rec = ckpt_mapped_record(d->s, d->p->leader, vma->vm_file, d->path);
+	else
+		rec = ckpt_records_add(&d->s->records, CKPT_REC_VMA, sizeof(*rec));
 	if (!rec)
 		return ckpt_fail(d->s, -ENOMEM, CKPT_REASON_NOMEM, d->p->leader,
 				 "no memory for the records of its memory map");
 	fill_vma(rec, vma, kind);
 	rec->object = object;
 	if (kind == CKPT_VMA_FILE) {
-		rec->path_len = path_len;
-		memcpy(rec + 1, d->name, path_len);
-		rec->dev = new_encode_dev(d->stat.dev);
-		rec->ino = d->stat.ino;
-		rec->size = d->stat.size;
-		rec->mtime_sec = d->stat.mtime.tv_sec;
-		rec->mtime_nsec = d->stat.mtime.tv_nsec;
 		rec->file_writable = (vma->vm_flags & VM_MAYSHARE) && (vma->vm_flags & VM_MAYWRITE);
 	} else if (kind == CKPT_VMA_VDSO) {
 		if (!d->rec->vdso_start)

@@ -43,8 +43,8 @@ static bool same_cred(const struct cred *a, const struct cred *b)
 }
 
 /* The tool saves the leader's credentials as those of all threads. */
-static const char *cred_obstacle(const struct ckpt_session *s, const struct task_struct *t,
-				 const struct task_struct *leader)
+static const char *cred_obstacle(const struct ckpt_session *s, struct task_struct *t,
+				 struct task_struct *leader)
 {
 	const struct cred *cred, *leaders;
 	const char *why = NULL;

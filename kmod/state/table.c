@@ -4,6 +4,7 @@
 #include <linux/sched.h>
 #include "arch/x86/regs.h"
 #include "report.h"
+#include "state/mapped.h"
 #include "state/mm.h"
 #include "state/process.h"
 #include "state/signals.h"
@@ -79,15 +80,13 @@ static int dump_process(struct ckpt_session *s, struct ckpt_process *p)
 int ckpt_state_dump(struct ckpt_session *s)
 {
 	unsigned int i;
-	int ret;
+	int ret = 0;
 
-	for (i = 0; i < s->nr_procs; i++) {
-		if (ckpt_session_stopped(s))
-			return -ECANCELED;
-		ret = dump_process(s, &s->procs[i]);
-		if (ret)
-			return ret;
+	ckpt_mapped_begin(s);
+	for (i = 0; i < s->nr_procs && !ret; i++) {
+		ret = ckpt_session_stopped(s) ? -ECANCELED : dump_process(s, &s->procs[i]);
 		cond_resched();
 	}
-	return 0;
+	ckpt_mapped_end(s);
+	return ret;
 }

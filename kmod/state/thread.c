@@ -12,6 +12,7 @@
  * hidden, so that a restart that is given up writes to nobody's memory.
  */
 #include "state/thread.h"
+#include <linux/mutex.h>	/* not included by futex.h, which needs it */
 #include <linux/futex.h>
 #include <linux/ktime.h>
 #include <linux/netlink.h>

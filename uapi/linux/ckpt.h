@@ -23,7 +23,8 @@
  * CHECKPOINT
  *
  *   FREEZE    CGROUP_FD, [FREEZE_MS], [DEADLINE_MS]           -> FROZEN
- *             PID_LIST: s32[] of the frozen thread group leaders
+ *             PID_LIST: s32[] of the frozen thread group leaders;
+ *             LEAVE_FROZEN when the cgroup was frozen before
  *   PROVE     MEM_FDS: s32[] of /proc/PID/mem files opened by the caller, the
  *             proof that the caller may ptrace these processes; all frozen
  *             processes must be proved before SNAPSHOT.  May be repeated.
@@ -140,7 +141,7 @@ enum ckpt_cmd {
  * @CKPT_A_PID_LIST: s32[], pids as the session's owner sees them
  * @CKPT_A_MEM_FDS: s32[], files opened from /proc/PID/mem
  * @CKPT_A_MODE: u32, enum ckpt_mode
- * @CKPT_A_LEAVE_FROZEN: flag, end the session without thawing
+ * @CKPT_A_LEAVE_FROZEN: flag, end the stand-still without thawing; in FROZEN: it was frozen before
  * @CKPT_A_PAGE_FD: s32, file open for writing, for page data
  * @CKPT_A_INDEX_FD: s32, file open for writing, for struct ckpt_run[]
  * @CKPT_A_RECORDS: whole records of <linux/ckpt_image.h>, each padded to 8 bytes
