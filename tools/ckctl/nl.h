@@ -6,6 +6,7 @@
 #ifndef CKCTL_NL_H
 #define CKCTL_NL_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <linux/ckpt_image.h>
@@ -52,6 +53,7 @@ struct nl_event {
 	size_t pages_len;
 	const int32_t *pids;		/* FROZEN: leaders, ascending; valid until the next call */
 	size_t nr_pids;
+	bool was_frozen;		/* FROZEN: the job was frozen before */
 };
 
 /* Wait for @want; CKPT_EVENT_PROGRESS events go to @progress (may be NULL) and

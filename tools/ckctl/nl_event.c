@@ -98,6 +98,7 @@ int nl_event_read(struct nlattr **tb, struct nl_event *ev, void **kept)
 	ev->nr_zero = nl_u64(tb[CKPT_A_NR_ZERO]);
 	ev->nr_shared = nl_u64(tb[CKPT_A_NR_SHARED]);
 	ev->nr_copied = nl_u64(tb[CKPT_A_NR_COPIED]);
+	ev->was_frozen = tb[CKPT_A_LEAVE_FROZEN] != NULL;
 	if (tb[CKPT_A_MESSAGE])
 		nla_strlcpy(ev->message, tb[CKPT_A_MESSAGE], sizeof(ev->message));
 	return read_arrays(tb, ev, kept);

@@ -78,7 +78,8 @@ static void refused(const char *what, void (*set_up)(void), const char *word)
 	pid_t pid = look(&d, set_up);
 	size_t i;
 
-	if (!ok(d.nr_obstacles == 1 && strstr(d.obstacles[0], word), "%s: refused as \"%s\"", what, word))
+	if (!ok(d.nr_obstacles == 1 && strstr(d.obstacles[0], word), "%s: refused as \"%s\"", what,
+		word))
 		for (i = 0; i < d.nr_obstacles; i++)
 			diag("%s", d.obstacles[i]);
 	end(&d, pid);
@@ -173,7 +174,8 @@ static void files(void)
 	ok(a && a->raw.pos == 10 && a->raw.size == 10 && a->raw.flags & O_APPEND &&
 	   a->file->rec.kind == CKPT_FILE_REG, "offset, size and flags");
 	ok(find(&d, 12)->file->rec.kind == CKPT_FILE_DIR, "a directory");
-	ok(find(&d, 13)->file->rec.kind == CKPT_FILE_REG, "a name that only looks like a removed file's");
+	ok(find(&d, 13)->file->rec.kind == CKPT_FILE_REG,
+	   "a name that only looks like a removed file's");
 	ok(find(&d, 14)->file->rec.kind == CKPT_FILE_CHR, "/dev/zero");
 	end(&d, pid);
 }
@@ -253,13 +255,15 @@ static void pipes(void)
 
 	for (i = 0; i < sizeof(text); i++)
 		text[i] = (char)(i * 7);
-	if (pipe(fill) || fcntl(fill[1], F_SETPIPE_SZ, 1 << 18) < 0 || write(fill[1], text, 1) != 1 ||
+	if (pipe(fill) || fcntl(fill[1], F_SETPIPE_SZ, 1 << 18) < 0 ||
+	    write(fill[1], text, 1) != 1 ||
 	    write(fill[1], text + 1, sizeof(text) - 1) != sizeof(text) - 1) {
 		ok(false, "a pipe is filled");
 		return;
 	}
 	pid = look(&d, has_pipe);
-	ok(d.nr_obstacles == 0 && find(&d, 7)->file->pipe == find(&d, 8)->file->pipe, "both ends of a pipe");
+	ok(d.nr_obstacles == 0 && find(&d, 7)->file->pipe == find(&d, 8)->file->pipe,
+	   "both ends of a pipe");
 	end(&d, pid);
 	for (got = 0; got < sizeof(back); got += (size_t)n) {
 		n = read(fill[0], back + got, sizeof(back) - got);

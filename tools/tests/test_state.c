@@ -99,7 +99,8 @@ static void resolve(void)
 				fds[i].file = n;
 	for (i = 0; i < img.nr_files; i++)
 		for (n = 0; n < img.nr_pipes; n++)
-			if (files[i].rec->kind == CKPT_FILE_PIPE && pipes[n].rec->id == files[i].rec->object)
+			if (files[i].rec->kind == CKPT_FILE_PIPE &&
+			    pipes[n].rec->id == files[i].rec->object)
 				files[i].pipe = n;
 	process.rec = &rec_process;
 	process.fds = fds;
@@ -149,8 +150,8 @@ static void set_up(void)
 	close(fd);
 	umask(0137);
 	mkdir("sub", 0700);
-	if (chdir("sub") < 0 || setrlimit(RLIMIT_NOFILE, &l) < 0 || setpriority(PRIO_PROCESS, 0, 7) < 0 ||
-	    prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
+	if (chdir("sub") < 0 || setrlimit(RLIMIT_NOFILE, &l) < 0 ||
+	    setpriority(PRIO_PROCESS, 0, 7) < 0 || prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
 		_exit(1);
 }
 
@@ -209,7 +210,8 @@ static int look_around(void)
 	if (fcntl(IN, F_GETPIPE_SZ) != 8192 || !(fcntl(IN, F_GETFL) & O_NONBLOCK) ||
 	    fcntl(OUT, F_GETFL) & O_NONBLOCK)
 		return 5;
-	if (write(OUT, "!", 1) != 1 || read(IN, text, sizeof(text)) != 6 || memcmp(text, "bytes!", 6) != 0)
+	if (write(OUT, "!", 1) != 1 || read(IN, text, sizeof(text)) != 6 ||
+	    memcmp(text, "bytes!", 6) != 0)
 		return 6;
 	if (close(OUT) < 0 || read(IN, text, 1) != 0)
 		return 7;	/* somebody else has the end that is written to */
@@ -237,7 +239,7 @@ static int prepare(struct restore *r, bool force)
 			close(file_fds[i]);
 		file_fds[i] = -1;
 	}
-	*r = (struct restore){ .image = &img, .fd_base = BASE, .file_fds = file_fds, .force = force };
+	*r = (struct restore){.image = &img, .fd_base = BASE, .file_fds = file_fds, .force = force};
 	for (i = 0; i < 3; i++)
 		r->std_fds[i] = fcntl((int)i, F_DUPFD_CLOEXEC, BASE);
 	for (i = 0; i < NR_ROWS && !rc; i++)
@@ -267,7 +269,8 @@ static void restore(const char *what)
 	}
 	close_range(BASE, ~0U, 0);
 	waitpid(pid, &status, 0);
-	ok(WIFEXITED(status) && WEXITSTATUS(status) == 0, "%s: all is as it was (%#x)", what, status);
+	ok(WIFEXITED(status) && WEXITSTATUS(status) == 0, "%s: all is as it was (%#x)", what,
+	   status);
 }
 
 static void append(const char *name, const char *text)
@@ -287,11 +290,12 @@ static void changes(void)
 	size_t i;
 
 	fail_capture(sentence, sizeof(sentence));
-	ok(truncate("data", 3) == 0 && prepare(&r, false) == CK_REFUSED && strstr(sentence, "shorter"),
+	ok(truncate("data", 3) == 0 && prepare(&r, false) == CK_REFUSED &&
+		   strstr(sentence, "shorter"),
 	   "a file that is shorter than then: %s", sentence);
 	ok(prepare(&r, true) == CK_OK, "with --force it is taken");
-	ok(rename("data", "moved") == 0 && prepare(&r, true) == CK_NOTFOUND, "a file that is gone: %s",
-	   sentence);
+	ok(rename("data", "moved") == 0 && prepare(&r, true) == CK_NOTFOUND,
+	   "a file that is gone: %s", sentence);
 	ok(mkfifo("data", 0600) == 0 && prepare(&r, true) == CK_REFUSED && strstr(sentence, "else"),
 	   "a named pipe in its place: %s", sentence);
 	unlink("data");
@@ -303,7 +307,8 @@ static void changes(void)
 			break;
 	flags = files[i].rec->flags;
 	((struct ckpt_rec_file *)files[i].rec)->flags &= ~(uint32_t)O_ACCMODE;
-	ok(truncate("data", 8) == 0 && prepare(&r, false) == CK_REFUSED && strstr(sentence, "changed"),
+	ok(truncate("data", 8) == 0 && prepare(&r, false) == CK_REFUSED &&
+		   strstr(sentence, "changed"),
 	   "a file that it only reads has changed: %s", sentence);
 	((struct ckpt_rec_file *)files[i].rec)->flags = flags;
 	close_range(BASE, ~0U, 0);

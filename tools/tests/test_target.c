@@ -61,7 +61,8 @@ static void image_dir(void)
 
 	ok(!target_image_dir(path, sizeof(path), "/tmp/../tmp/.") && strcmp(path, "/tmp") == 0,
 	   "an image directory becomes absolute");
-	ok(target_image_dir(path, sizeof(path), "/no/such/dir") == CK_NOTFOUND, "one that is not there");
+	ok(target_image_dir(path, sizeof(path), "/no/such/dir") == CK_NOTFOUND,
+	   "one that is not there");
 	ok(target_image_dir(path, sizeof(path), "/dev/null") == CK_USAGE, "one that is a file");
 	ok(target_image_dir(small, sizeof(small), "/tmp") == CK_FAILED, "one that is too long");
 }

@@ -57,7 +57,8 @@ static int remaining_ms(const struct checkpoint *c)
 		return -1;
 	if (spent >= c->req->max_wait_ms)
 		return 0;
-	return c->req->max_wait_ms - spent > INT32_MAX ? INT32_MAX : (int)(c->req->max_wait_ms - spent);
+	return c->req->max_wait_ms - spent > INT32_MAX ? INT32_MAX :
+							 (int)(c->req->max_wait_ms - spent);
 }
 
 static int too_late(const struct checkpoint *c)
@@ -85,7 +86,8 @@ int checkpoint_wait(struct checkpoint *c, enum ckpt_event event, const struct nl
 
 	/* Gone, or changed under us; the next attempt will not meet it. */
 	if (rc && ev)
-		c->fleeting = ev->event == CKPT_EVENT_FAILED && (ev->err == EAGAIN || ev->err == ESRCH);
+		c->fleeting =
+			ev->event == CKPT_EVENT_FAILED && (ev->err == EAGAIN || ev->err == ESRCH);
 	return rc == CK_TIMEOUT && remaining_ms(c) == 0 ? too_late(c) : rc;
 }
 
@@ -130,7 +132,8 @@ static int open_processes(struct checkpoint *c)
 	if (!c->early)
 		rc = fail(CK_FAILED, "out of memory");
 	else if (!nr)
-		rc = fail(CK_NOTFOUND, "there is no process in %s: the job has ended", c->req->cgroup);
+		rc = fail(CK_NOTFOUND, "there is no process in %s: the job has ended",
+			  c->req->cgroup);
 	for (i = 0; i < nr && !rc; i++) {
 		int err = proc_open(&c->early[c->nr_early], pids[i]);
 
@@ -306,6 +309,9 @@ static int freeze(struct checkpoint *c)
 	rc = nl_request(c->nl, msg, NULL, NULL);
 	if (!rc)
 		rc = checkpoint_wait(c, CKPT_EVENT_FROZEN, NULL, &ev);
+	/* Who froze it before us decides when it runs on. */
+	if (!rc && ev.was_frozen && !c->req->leave_frozen)
+		nla_put_flag(c->thaw, CKPT_A_LEAVE_FROZEN);
 	if (!rc)
 		rc = adopt_processes(c, &ev);
 	return rc ? rc : prove(c);

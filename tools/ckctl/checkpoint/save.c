@@ -28,7 +28,8 @@ static int take_records(struct nlattr **tb, void *arg)
 		return CK_OK;
 	data = nla_data(tb[CKPT_A_RECORDS]);
 	len = (size_t)nla_len(tb[CKPT_A_RECORDS]);
-	for (pos = 0; pos + sizeof(head) <= len; pos += sizeof(head) + CKPT_RECORD_ALIGN(head.len)) {
+	for (pos = 0; pos + sizeof(head) <= len;
+	     pos += sizeof(head) + CKPT_RECORD_ALIGN(head.len)) {
 		memcpy(&head, data + pos, sizeof(head));
 		c->res->nr_tasks += head.type == CKPT_REC_PROCESS;
 		c->res->nr_threads += head.type == CKPT_REC_THREAD;
@@ -82,7 +83,8 @@ static int take_pages(const struct ckpt_rec_pages *owner, const void *data_runs,
 	/* All data of a message lies together. */
 	rc = len ? write_all(image_page_fd(c->writer), data, len, runs[i].pos) : CK_OK;
 	if (!rc)
-		rc = write_all(image_index_fd(c->writer), runs, nr_runs * sizeof(*runs), c->index_pos);
+		rc = write_all(image_index_fd(c->writer), runs, nr_runs * sizeof(*runs),
+			       c->index_pos);
 	c->index_pos += nr_runs * sizeof(*runs);
 	return rc;
 }

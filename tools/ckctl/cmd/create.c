@@ -114,10 +114,10 @@ static int print(const struct checkpoint_result *res)
 			"copied_pages", (json_int_t)res->nr_copied, "seconds", seconds,
 			"standstill_ms", (double)res->standstill_ns / 1e6,
 			"generation", (json_int_t)res->generation));
-	printf("made %s: %ju task%s, %ju thread%s, %s in %.2f s (%s/s), stood still %s\n", res->image,
-	       (uintmax_t)res->nr_tasks, plural(res->nr_tasks), (uintmax_t)res->nr_threads,
-	       plural(res->nr_threads), human_bytes(res->bytes), seconds, human_bytes(rate),
-	       human_ns(res->standstill_ns));
+	printf("made %s: %ju task%s, %ju thread%s, %s in %.2f s (%s/s), stood still %s\n",
+	       res->image, (uintmax_t)res->nr_tasks, plural(res->nr_tasks),
+	       (uintmax_t)res->nr_threads, plural(res->nr_threads), human_bytes(res->bytes),
+	       seconds, human_bytes(rate), human_ns(res->standstill_ns));
 	return CK_OK;
 }
 

@@ -120,9 +120,9 @@ int cgroup_open(const char *path, int *fd)
 {
 	*fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (*fd < 0)
-		return errno == ENOENT ? fail(CK_NOTFOUND, "the cgroup %s is gone: the job has ended",
-					      path) :
-		       fail_errno(errno, "cannot open the cgroup %s", path);
+		return errno == ENOENT ?
+			       fail(CK_NOTFOUND, "the cgroup %s is gone: the job has ended", path) :
+			       fail_errno(errno, "cannot open the cgroup %s", path);
 	if (is_cgroup(path))
 		return CK_OK;
 	close(*fd);
@@ -147,7 +147,8 @@ int cgroup_make(const char *id, char *path, size_t size, int *fd)
 		err = mkdir(path, 0755) < 0 ? errno : 0;
 	}
 	if (err == EEXIST)
-		return fail(CK_BUSY, "the cgroup %s is in use: a job of this name is still running", path);
+		return fail(CK_BUSY, "the cgroup %s is in use: a job of this name is still running",
+			    path);
 	if (err == EACCES || err == EPERM || err == EROFS)
 		return fail(CK_PERM, "you may not make a cgroup in %s; start ckctl in one that was "
 			    "delegated to you: systemd-run --user --scope ckctl …", own);
@@ -353,7 +354,8 @@ bool cgroup_wait_empty(int fd, int timeout_ms)
 		/* Whoever removes an empty cgroup at once takes the event with it: look again. */
 		poll(&pfd, 1, left < REMOVED_POLL_MS ? left : REMOVED_POLL_MS);
 		clock_gettime(CLOCK_MONOTONIC, &now);
-		left = (int)((end.tv_sec - now.tv_sec) * 1000 + (end.tv_nsec - now.tv_nsec) / 1000000);
+		left = (int)((end.tv_sec - now.tv_sec) * 1000 +
+			     (end.tv_nsec - now.tv_nsec) / 1000000);
 	}
 	close(pfd.fd);
 	return empty;

@@ -27,8 +27,10 @@ int job_check_id(const char *id)
 		return fail(CK_USAGE, "the name of a job has at most %d characters", JOB_ID_MAX);
 	for (c = id; *c; c++)
 		if (*c == '/' || (unsigned char)*c < ' ' || *c == 0x7f)
-			return fail(CK_USAGE, "\"%s\" cannot be the name of a job: it has a slash or a "
-				    "control character", id);
+			return fail(CK_USAGE,
+				    "\"%s\" cannot be the name of a job: it has a slash or a "
+				    "control character",
+				    id);
 	return CK_OK;
 }
 
@@ -39,8 +41,8 @@ int job_parse_keep(unsigned int *keep, const char *text)
 
 	value = strtoul(text, &end, 10);
 	if (text[0] < '0' || text[0] > '9' || *end || !value || value > JOB_KEEP_MAX)
-		return fail(CK_USAGE, "--keep takes a number from 1 to %d, not \"%s\"", JOB_KEEP_MAX,
-			    text);
+		return fail(CK_USAGE, "--keep takes a number from 1 to %d, not \"%s\"",
+			    JOB_KEEP_MAX, text);
 	*keep = (unsigned int)value;
 	return CK_OK;
 }
@@ -106,8 +108,8 @@ static int open_runtime_dir(int *fd, char *path, size_t size)
 			return CK_OK;
 		err = errno;
 	}
-	return fail_errno(err, "cannot make a private directory %s for what is known of running jobs",
-			  path);
+	return fail_errno(
+		err, "cannot make a private directory %s for what is known of running jobs", path);
 }
 
 static void file_name(char *buf, size_t size, const char *id)
@@ -137,8 +139,10 @@ static uint64_t start_time(pid_t pid)
 	text[n] = '\0';
 	/* The name, in parentheses, may hold anything. */
 	at = strrchr(text, ')');
-	if (!at || sscanf(at + 1, " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d "
-			  "%*d %*d %*d %llu", &start) != 1)
+	if (!at || sscanf(at + 1,
+			  " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d "
+			  "%*d %*d %*d %llu",
+			  &start) != 1)
 		return 0;
 	return start;
 }
@@ -219,7 +223,8 @@ static int write_file(int dir, const char *dir_path, const struct job *job)
 		return fail(CK_FAILED, "out of memory");
 	unlinkat(dir, temporary, 0);
 	fd = openat(dir, temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-	if (fd < 0 || json_dumpfd(root, fd, JSON_INDENT(2)) < 0 || renameat(dir, temporary, dir, name) < 0)
+	if (fd < 0 || json_dumpfd(root, fd, JSON_INDENT(2)) < 0 ||
+	    renameat(dir, temporary, dir, name) < 0)
 		rc = fail_errno(errno, "cannot write %s/%s", dir_path, name);
 	if (fd >= 0)
 		close(fd);
@@ -302,8 +307,10 @@ int job_register(struct job *job)
 
 		sweep(dir, job->id);
 		if (read_file(dir, job->id, &other) && is_alive(&other))
-			rc = fail(CK_BUSY, "a job of the name %s is running (in %s); choose another "
-				  "name with --name", job->id, other.cgroup);
+			rc = fail(CK_BUSY,
+				  "a job of the name %s is running (in %s); choose another "
+				  "name with --name",
+				  job->id, other.cgroup);
 		else
 			rc = write_file(dir, path, job);
 	}

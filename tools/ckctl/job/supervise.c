@@ -79,7 +79,8 @@ int job_spawn(int cgroup_fd, char **argv, const sigset_t *mask, pid_t *child, in
 	if (pid < 0) {
 		close(report[0]);
 		if (err == EACCES || err == EPERM)
-			return fail(CK_PERM, "you may not start processes in a cgroup below this one; start "
+			return fail(CK_PERM,
+				    "you may not start processes in a cgroup below this one; start "
 				    "ckctl in one that was delegated to you: systemd-run --user "
 				    "--scope ckctl …");
 		return fail_errno(err, "cannot start a process in the job's cgroup");
@@ -277,7 +278,8 @@ int job_supervise(const struct job *job, pid_t child, uint64_t interval_s)
 		close(k.signal_fd);
 	if (k.timer_fd >= 0)
 		close(k.timer_fd);
-	return WIFSIGNALED(k.wait_status) ? 128 + WTERMSIG(k.wait_status) : WEXITSTATUS(k.wait_status);
+	return WIFSIGNALED(k.wait_status) ? 128 + WTERMSIG(k.wait_status) :
+					    WEXITSTATUS(k.wait_status);
 }
 
 void job_end(const struct job *job)

@@ -21,8 +21,10 @@ int target_max_wait(struct target *t, const char *seconds)
 
 	errno = 0;
 	value = strtoull(seconds, &end, 10);
-	if (seconds[0] < '0' || seconds[0] > '9' || *end || errno || !value || value > MAX_WAIT_SECONDS)
-		return fail(CK_USAGE, "MaxWait takes a number of seconds from 1 to %llu, not \"%s\"",
+	if (seconds[0] < '0' || seconds[0] > '9' || *end || errno || !value ||
+	    value > MAX_WAIT_SECONDS)
+		return fail(CK_USAGE,
+			    "MaxWait takes a number of seconds from 1 to %llu, not \"%s\"",
 			    MAX_WAIT_SECONDS, seconds);
 	t->max_wait_ms = value * 1000;
 	return CK_OK;
@@ -55,8 +57,10 @@ int target_operand(struct target *t, const char *arg)
 		return CK_OK;
 	}
 	if (strchr(arg, '='))
-		return fail(CK_USAGE, "\"%s\" is no keyword of this command; there are ImageDir=DIR and "
-			    "MaxWait=SECONDS", arg);
+		return fail(CK_USAGE,
+			    "\"%s\" is no keyword of this command; there are ImageDir=DIR and "
+			    "MaxWait=SECONDS",
+			    arg);
 	return fail(CK_USAGE, "\"%s\" is one TARGET too many", arg);
 }
 

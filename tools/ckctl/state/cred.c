@@ -112,21 +112,27 @@ static int check_owner(const struct image_process *p, uid_t owner, const gid_t *
 	uint32_t i;
 
 	if (c->uid != owner || c->euid != owner || c->suid != owner || c->fsuid != owner)
-		return fail(CK_PERM, "pid %d (%s) of the image ran as user %u, but the image belongs to "
-			    "user %u; it is not restarted", c->pid, p->rec->comm,
-			    c->euid != owner ? c->euid : c->uid, owner);
+		return fail(CK_PERM,
+			    "pid %d (%s) of the image ran as user %u, but the image belongs to "
+			    "user %u; it is not restarted",
+			    c->pid, p->rec->comm, c->euid != owner ? c->euid : c->uid, owner);
 	if (c->cap_prm | c->cap_eff | c->cap_inh | c->cap_amb)
-		return fail(CK_PERM, "pid %d (%s) of the image had capabilities, but the image belongs "
-			    "to user %u; it is not restarted", c->pid, p->rec->comm, owner);
+		return fail(CK_PERM,
+			    "pid %d (%s) of the image had capabilities, but the image belongs "
+			    "to user %u; it is not restarted",
+			    c->pid, p->rec->comm, owner);
 	for (i = 0; i < c->nr_groups; i++)
 		if (!group_among(p->groups[i], groups, nr))
-			return fail(CK_PERM, "pid %d (%s) of the image was in group %u, which user %u is "
-				    "not in; it is not restarted", c->pid, p->rec->comm,
-				    p->groups[i], owner);
+			return fail(CK_PERM,
+				    "pid %d (%s) of the image was in group %u, which user %u is "
+				    "not in; it is not restarted",
+				    c->pid, p->rec->comm, p->groups[i], owner);
 	if (!group_among(c->gid, groups, nr) || !group_among(c->egid, groups, nr) ||
 	    !group_among(c->sgid, groups, nr) || !group_among(c->fsgid, groups, nr))
-		return fail(CK_PERM, "pid %d (%s) of the image ran as group %u, which user %u is not in; "
-			    "it is not restarted", c->pid, p->rec->comm, c->egid, owner);
+		return fail(CK_PERM,
+			    "pid %d (%s) of the image ran as group %u, which user %u is not in; "
+			    "it is not restarted",
+			    c->pid, p->rec->comm, c->egid, owner);
 	return CK_OK;
 }
 
@@ -162,8 +168,10 @@ static int cred_prepare(struct restore *r)
 		uid_t me = getuid();
 
 		if (c->uid != me || c->euid != me || c->suid != me || c->fsuid != me)
-			return fail(CK_PERM, "pid %d (%s) of the image ran as user %u; only root can "
-				    "restart it", c->pid, img->processes[i].rec->comm,
+			return fail(CK_PERM,
+				    "pid %d (%s) of the image ran as user %u; only root can "
+				    "restart it",
+				    c->pid, img->processes[i].rec->comm,
 				    c->euid != me ? c->euid : c->uid);
 	}
 	return CK_OK;
@@ -205,7 +213,8 @@ static int restore_groups(const struct image_process *p)
 	if (setgroups(p->cred->nr_groups, p->groups) == 0)
 		return CK_OK;
 	if (errno != EPERM)
-		return fail_errno(errno, "pid %d (%s): cannot set its groups", p->rec->pid, p->rec->comm);
+		return fail_errno(errno, "pid %d (%s): cannot set its groups", p->rec->pid,
+				  p->rec->comm);
 	nr = getgroups(NR(groups), groups);
 	for (i = 0; i < nr; i++)
 		if (!group_among(groups[i], (const gid_t *)p->groups, (int)p->cred->nr_groups))
@@ -295,7 +304,8 @@ static int restore_caps(const struct image_process *p)
 			prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, cap, 0, 0);
 	return CK_OK;
 failed:
-	return fail_errno(errno, "pid %d (%s): cannot set its capabilities", p->rec->pid, p->rec->comm);
+	return fail_errno(errno, "pid %d (%s): cannot set its capabilities", p->rec->pid,
+			  p->rec->comm);
 }
 
 static int cred_restore(struct restore *r, const struct image_process *p)
@@ -318,7 +328,8 @@ static int cred_restore(struct restore *r, const struct image_process *p)
 const struct state_ops state_cred = {
 	.name = "cred",
 	.saved = "user and group ids, groups, capabilities, no_new_privs",
-	.refused = "seccomp filters, secure bits, other namespaces, threads with credentials of their own",
+	.refused = "seccomp filters, secure bits, other namespaces, threads with credentials of "
+		   "their own",
 	.dump = cred_dump,
 	.prepare = cred_prepare,
 	.restore = cred_restore,

@@ -59,7 +59,8 @@ static int read_stat(struct dump_fd *f)
 	/* A hung file server must not make the job stand still: what is known here. */
 	if (statx(f->proc->dir_fd, name, AT_STATX_DONT_SYNC | AT_NO_AUTOMOUNT, STATX_BASIC_STATS,
 		  &st) < 0)
-		return fail_errno(errno, "pid %d: cannot look at descriptor %d", f->proc->pid, f->fd);
+		return fail_errno(errno, "pid %d: cannot look at descriptor %d", f->proc->pid,
+				  f->fd);
 	raw->dev = makedev(st.stx_dev_major, st.stx_dev_minor);
 	raw->rdev = makedev(st.stx_rdev_major, st.stx_rdev_minor);
 	raw->ino = st.stx_ino;
@@ -181,7 +182,8 @@ static bool same_description(const struct dump_fd *a, const struct dump_file *b)
 	return syscall(SYS_kcmp, a->proc->pid, b->proc->pid, KCMP_FILE, a->fd, b->fd) == 0;
 }
 
-static struct dump_file *new_file(struct dump *d, const struct dump_fd *f, struct dump_object *object)
+static struct dump_file *new_file(struct dump *d, const struct dump_fd *f,
+				  struct dump_object *object)
 {
 	struct dump_files *fs = d->files;
 	struct dump_file *file = dump_alloc(d, sizeof(*file));
@@ -296,13 +298,16 @@ static int check_named(struct dump *d, struct dump_file *f)
 
 	if (strncmp(f->path, "/memfd:", 7) == 0 || f->path[0] != '/')
 		return dump_file_refuse(d, f);
-	if (len > sizeof(removed) - 1 && strcmp(f->path + len - (sizeof(removed) - 1), removed) == 0 &&
+	if (len > sizeof(removed) - 1 &&
+	    strcmp(f->path + len - (sizeof(removed) - 1), removed) == 0 &&
 	    (stat(f->path, &st) < 0 || st.st_dev != f->rec.dev || st.st_ino != f->rec.ino))
-		return obstacle(d, f->proc->pid, "descriptor %d is the file %.*s, which was removed; "
+		return obstacle(d, f->proc->pid,
+				"descriptor %d is the file %.*s, which was removed; "
 				"removed files cannot be saved: let the program keep or close it",
 				f->fd, (int)(len - (sizeof(removed) - 1)), f->path);
 	if (strncmp(f->path, "/proc/", 6) == 0 && f->path[6] >= '0' && f->path[6] <= '9')
-		return obstacle(d, f->proc->pid, "descriptor %d is %s, which belongs to a process and "
+		return obstacle(d, f->proc->pid,
+				"descriptor %d is %s, which belongs to a process and "
 				"cannot be saved; let the program close it before a checkpoint",
 				f->fd, f->path);
 	f->rec.kind = S_ISREG(f->rec.mode) ? CKPT_FILE_REG :
@@ -318,21 +323,24 @@ static int check_file(struct dump *d, struct dump_file *f)
 	snprintf(name, sizeof(name), "fd/%d", f->fd);
 	len = proc_link(f->proc, name, path, sizeof(path));
 	if (len < 0)
-		return fail_errno(errno, "pid %d: cannot read /proc/%d/%s", f->proc->pid, f->proc->pid,
-				  name);
+		return fail_errno(errno, "pid %d: cannot read /proc/%d/%s", f->proc->pid,
+				  f->proc->pid, name);
 	f->path = dump_strdup(d, path, (size_t)len);
 	if (!f->path)
 		return CK_FAILED;
 	f->is_pipe = S_ISFIFO(f->rec.mode) && strncmp(path, "pipe:", 5) == 0;
 	f->refused = f->locked || f->rec.flags & O_ASYNC;
 	if (f->locked)
-		return obstacle(d, f->proc->pid, "holds a lock on %s (descriptor %d); file locks and "
-				"leases cannot be saved: let it release the lock before a checkpoint",
-				path, f->fd);
+		return obstacle(
+			d, f->proc->pid,
+			"holds a lock on %s (descriptor %d); file locks and "
+			"leases cannot be saved: let it release the lock before a checkpoint",
+			path, f->fd);
 	if (f->rec.flags & O_ASYNC)
-		return obstacle(d, f->proc->pid, "descriptor %d (%s) is set to signal-driven I/O "
-				"(O_ASYNC), which cannot be saved; let the program switch it off", f->fd,
-				path);
+		return obstacle(d, f->proc->pid,
+				"descriptor %d (%s) is set to signal-driven I/O "
+				"(O_ASYNC), which cannot be saved; let the program switch it off",
+				f->fd, path);
 	if (S_ISREG(f->rec.mode) || S_ISDIR(f->rec.mode) || stateless_device(&f->rec))
 		return check_named(d, f);
 	if (S_ISCHR(f->rec.mode))
@@ -368,7 +376,8 @@ static int put_file(struct dump *d, struct dump_file *f, uint64_t id)
 {
 	f->rec.id = id;
 	f->rec.path_len = (uint32_t)strlen(f->path);
-	return image_put(d->writer, CKPT_REC_FILE, &f->rec, sizeof(f->rec), f->path, f->rec.path_len);
+	return image_put(d->writer, CKPT_REC_FILE, &f->rec, sizeof(f->rec), f->path,
+			 f->rec.path_len);
 }
 
 static int put_fd(struct dump *d, const struct dump_fd *f, uint64_t *next_id)
@@ -449,19 +458,22 @@ static int check_unchanged(const struct restore *r, const struct image_process *
 	if (rec->kind != CKPT_FILE_REG || rec->flags & O_PATH)
 		return CK_OK;
 	if ((uint64_t)st->st_size < rec->size && !r->force)
-		return fail(CK_REFUSED, "the file %s of pid %d (%s) is shorter than at the checkpoint "
+		return fail(CK_REFUSED,
+			    "the file %s of pid %d (%s) is shorter than at the checkpoint "
 			    "(%jd bytes, then %ju); put it back, or take it as it is with --force",
 			    f->path, p->rec->pid, p->rec->comm, (intmax_t)st->st_size,
 			    (uintmax_t)rec->size);
 	if (!touched)
 		return CK_OK;
 	if (!written_by_job(r->image, rec) && !r->force)
-		return fail(CK_REFUSED, "the file %s of pid %d (%s) has changed since the checkpoint; "
-			    "put it back, or take it as it is with --force", f->path, p->rec->pid,
-			    p->rec->comm);
+		return fail(CK_REFUSED,
+			    "the file %s of pid %d (%s) has changed since the checkpoint; "
+			    "put it back, or take it as it is with --force",
+			    f->path, p->rec->pid, p->rec->comm);
 	/* Written one after the other, cutting it back is all; else we cannot know. */
 	if (writable(rec) && !(rec->flags & O_APPEND) && (uint64_t)rec->pos != rec->size)
-		note("the file %s was written to since the checkpoint; only its length can be put back",
+		note("the file %s was written to since the checkpoint; only its length can be put "
+		     "back",
 		     f->path);
 	return CK_OK;
 }
@@ -486,14 +498,15 @@ static int open_file(struct restore *r, size_t i)
 		return fail_errno(errno, "cannot look at %s", f->path);
 	if ((st.st_mode & S_IFMT) != (f->rec->mode & S_IFMT) ||
 	    (f->rec->kind == CKPT_FILE_CHR && st.st_rdev != f->rec->rdev))
-		return fail(CK_REFUSED, "%s, which pid %d (%s) had open, is something else now", f->path,
-			    p->rec->pid, p->rec->comm);
+		return fail(CK_REFUSED, "%s, which pid %d (%s) had open, is something else now",
+			    f->path, p->rec->pid, p->rec->comm);
 	if (flags & O_PATH)
 		return CK_OK;
 	if (!(flags & O_NONBLOCK) && fcntl(fd, F_SETFL, flags) < 0)
 		return fail_errno(errno, "cannot set the flags of %s", f->path);
 	if (f->rec->kind != CKPT_FILE_CHR && lseek(fd, f->rec->pos, SEEK_SET) < 0)
-		return fail_errno(errno, "cannot go to byte %jd of %s", (intmax_t)f->rec->pos, f->path);
+		return fail_errno(errno, "cannot go to byte %jd of %s", (intmax_t)f->rec->pos,
+				  f->path);
 	return check_unchanged(r, p, f, &st);
 }
 
@@ -510,7 +523,8 @@ static int cut_back(const struct restore *r, size_t i)
 	if ((uint64_t)st.st_size <= f->rec->size)
 		return CK_OK;
 	if (ftruncate(r->file_fds[i], (off_t)f->rec->size) < 0)
-		return fail_errno(errno, "cannot cut %s back to its length at the checkpoint", f->path);
+		return fail_errno(errno, "cannot cut %s back to its length at the checkpoint",
+				  f->path);
 	note("%s is cut back to its length at the checkpoint, %ju bytes (it had %jd)", f->path,
 	     (uintmax_t)f->rec->size, (intmax_t)st.st_size);
 	return CK_OK;
@@ -556,7 +570,8 @@ static int files_restore(struct restore *r, const struct image_process *p)
 		int from = r->file_fds[f->file];
 
 		if (f->rec->fd < 0 || f->rec->fd >= r->fd_base || fd < next || from < 0)
-			return fail(CK_DAMAGED, "the image has an impossible descriptor %d of pid %d",
+			return fail(CK_DAMAGED,
+				    "the image has an impossible descriptor %d of pid %d",
 				    f->rec->fd, p->rec->pid);
 		if (fd > next)
 			close_range(next, fd - 1, 0);

@@ -76,7 +76,8 @@ static int fs_dump(struct dump *d)
 			.cwd_len = (unsigned int)strlen(d->fs[i].cwd),
 		};
 
-		rc = image_put(d->writer, CKPT_REC_FS, &rec, sizeof(rec), d->fs[i].cwd, rec.cwd_len);
+		rc = image_put(d->writer, CKPT_REC_FS, &rec, sizeof(rec), d->fs[i].cwd,
+			       rec.cwd_len);
 		if (rc)
 			return rc;
 	}
@@ -93,10 +94,12 @@ static int fs_prepare(struct restore *r)
 		const struct image_process *p = &img->processes[i];
 
 		if (stat(p->cwd, &st) < 0)
-			return fail_errno(errno, "pid %d (%s) worked in directory %s, which is not there",
+			return fail_errno(errno,
+					  "pid %d (%s) worked in directory %s, which is not there",
 					  p->rec->pid, p->rec->comm, p->cwd);
 		if (!S_ISDIR(st.st_mode))
-			return fail(CK_REFUSED, "pid %d (%s) worked in directory %s, which is no directory",
+			return fail(CK_REFUSED,
+				    "pid %d (%s) worked in directory %s, which is no directory",
 				    p->rec->pid, p->rec->comm, p->cwd);
 	}
 	return CK_OK;

@@ -88,12 +88,13 @@ static int read_data(struct dump *d, struct dump_pipe *pipe, int fd, int scratch
 		return fail_errno(errno, "cannot make a pipe");
 	if ((uint32_t)fcntl(scratch[0], F_GETPIPE_SZ) < pipe->capacity &&
 	    fcntl(scratch[0], F_SETPIPE_SZ, (int)pipe->capacity) < 0)
-		return fail_errno(errno, "pid %d: cannot copy the %u bytes in its pipe %s", f->proc->pid,
-				  pipe->len, f->path);
+		return fail_errno(errno, "pid %d: cannot copy the %u bytes in its pipe %s",
+				  f->proc->pid, pipe->len, f->path);
 	n = tee(fd, scratch[1], pipe->capacity, SPLICE_F_NONBLOCK);
 	if (n != (ssize_t)pipe->len)
-		return fail_errno(n < 0 ? errno : EIO, "pid %d: cannot copy the %u bytes in its pipe %s",
-				  f->proc->pid, pipe->len, f->path);
+		return fail_errno(n < 0 ? errno : EIO,
+				  "pid %d: cannot copy the %u bytes in its pipe %s", f->proc->pid,
+				  pipe->len, f->path);
 	while (got < pipe->len) {
 		n = read(scratch[0], pipe->data + got, pipe->len - got);
 		if (n <= 0)
@@ -121,7 +122,8 @@ static int check_pipe(struct dump *d, struct dump_pipe *pipe, int scratch[2])
 	}
 	size = fcntl(fd, F_GETPIPE_SZ);
 	if (size < 0 || (pipe->reader && ioctl(fd, FIONREAD, &len) < 0)) {
-		rc = fail_errno(errno, "pid %d: cannot look into its pipe %s", f->proc->pid, f->path);
+		rc = fail_errno(errno, "pid %d: cannot look into its pipe %s", f->proc->pid,
+				f->path);
 		goto out;
 	}
 	pipe->capacity = (uint32_t)size;
@@ -140,8 +142,10 @@ static int check_end(struct dump *d, struct dump_file *f)
 	if (f->pipe->external)
 		return dump_file_external(d, f);
 	if (f->rec.flags & O_DIRECT)
-		return obstacle(d, f->proc->pid, "descriptor %d is a pipe in packet mode (O_DIRECT), which "
-				"cannot be saved", f->fd);
+		return obstacle(d, f->proc->pid,
+				"descriptor %d is a pipe in packet mode (O_DIRECT), which "
+				"cannot be saved",
+				f->fd);
 	f->rec.kind = CKPT_FILE_PIPE;
 	f->rec.object = f->pipe->id;
 	return CK_OK;
@@ -216,7 +220,8 @@ static int open_ends(struct restore *r, size_t index, const int ends[2])
 
 		if (f->rec->kind != CKPT_FILE_PIPE || f->pipe != index)
 			continue;
-		snprintf(path, sizeof(path), "/proc/self/fd/%d", ends[reads(f->rec->flags) ? 0 : 1]);
+		snprintf(path, sizeof(path), "/proc/self/fd/%d",
+			 ends[reads(f->rec->flags) ? 0 : 1]);
 		r->file_fds[i] = restore_keep_fd(r, open(path, flags | O_CLOEXEC));
 		if (r->file_fds[i] < 0)
 			return fail_errno(errno, "cannot open an end of a pipe");
@@ -233,7 +238,8 @@ static int give_to_owner(const struct restore *r, size_t index, int fd)
 	if (geteuid() != 0)
 		return CK_OK;
 	for (i = 0; i < r->image->nr_files; i++) {
-		if (r->image->files[i].rec->kind != CKPT_FILE_PIPE || r->image->files[i].pipe != index)
+		if (r->image->files[i].rec->kind != CKPT_FILE_PIPE ||
+		    r->image->files[i].pipe != index)
 			continue;
 		p = restore_file_owner(r, i);
 		if (p && fchown(fd, p->cred->fsuid, p->cred->fsgid) < 0)

@@ -16,7 +16,8 @@
 
 static void forget_files(struct proc *p)
 {
-	p->dir_fd = p->pid_fd = p->mem_fd = p->status_fd = p->limits_fd = p->task_fd = p->fd_fd = -1;
+	p->dir_fd = p->pid_fd = p->mem_fd = p->status_fd = p->limits_fd = p->task_fd = p->fd_fd =
+		-1;
 }
 
 int proc_open(struct proc *p, pid_t pid)

@@ -62,7 +62,8 @@ static int rlimits_check(struct dump *d)
 		ssize_t len = proc_text(p, p->limits_fd, "limits", text, sizeof(text));
 
 		if (len < 0)
-			return fail_errno(errno, "pid %d: cannot read /proc/%d/limits", p->pid, p->pid);
+			return fail_errno(errno, "pid %d: cannot read /proc/%d/limits", p->pid,
+					  p->pid);
 		d->limits[i] = dump_strdup(d, text, (size_t)len);
 		if (!d->limits[i])
 			return CK_FAILED;
@@ -111,15 +112,16 @@ static int rlimits_prepare(struct restore *r)
 			struct rlimit raised = { .rlim_cur = now.rlim_cur, .rlim_max = l->max };
 
 			if (l->cur > l->max)
-				return fail(CK_DAMAGED, "the image's limit \"%s\" of pid %d is not possible",
+				return fail(CK_DAMAGED,
+					    "the image's limit \"%s\" of pid %d is not possible",
 					    names[n], img->processes[i].rec->pid);
 			if (l->max <= now.rlim_max)
 				continue;
 			if (setrlimit((int)n, &raised) == 0)
 				setrlimit((int)n, &now);
 			else if (l->cur > now.rlim_max)
-				note("the limit \"%s\" is lower here than where the job was saved, and "
-				     "stays so", names[n]);
+				note("the limit \"%s\" is lower here than where the job was saved, "
+				     "and stays so", names[n]);
 			else
 				continue;
 			break;
@@ -142,14 +144,14 @@ static int rlimits_restore(struct restore *r, const struct image_process *p)
 		if (setrlimit((int)n, &l) == 0)
 			continue;
 		if (errno != EPERM || getrlimit((int)n, &now) < 0)
-			return fail_errno(errno, "pid %d (%s): cannot set the limit \"%s\"", p->rec->pid,
-					  p->rec->comm, names[n]);
+			return fail_errno(errno, "pid %d (%s): cannot set the limit \"%s\"",
+					  p->rec->pid, p->rec->comm, names[n]);
 		l.rlim_max = now.rlim_max;
 		if (l.rlim_cur > l.rlim_max)
 			l.rlim_cur = l.rlim_max;
 		if (setrlimit((int)n, &l) < 0)
-			return fail_errno(errno, "pid %d (%s): cannot set the limit \"%s\"", p->rec->pid,
-					  p->rec->comm, names[n]);
+			return fail_errno(errno, "pid %d (%s): cannot set the limit \"%s\"",
+					  p->rec->pid, p->rec->comm, names[n]);
 	}
 	return CK_OK;
 }

@@ -35,11 +35,13 @@ static int check_thread(struct dump *d, const struct proc *p, pid_t tid, int *ni
 	struct sched_attr attr;
 
 	if (syscall(SYS_sched_getattr, tid, &attr, sizeof(attr), 0) < 0)
-		return fail_errno(errno, "pid %d: cannot read the scheduling of thread %d", p->pid, tid);
+		return fail_errno(errno, "pid %d: cannot read the scheduling of thread %d", p->pid,
+				  tid);
 	if (attr.sched_policy != SCHED_NORMAL)
-		return obstacle(d, p->pid, "thread %d has the scheduling policy %s, which cannot be "
-				"saved; \"chrt -o -p 0 %d\" takes it back", tid,
-				policy_name(attr.sched_policy), tid);
+		return obstacle(d, p->pid,
+				"thread %d has the scheduling policy %s, which cannot be "
+				"saved; \"chrt -o -p 0 %d\" takes it back",
+				tid, policy_name(attr.sched_policy), tid);
 	if (tid == p->pid)
 		*nice = attr.sched_nice;
 	else if (attr.sched_nice != *nice)
@@ -104,7 +106,8 @@ static int sched_restore(struct restore *r, const struct image_process *p)
 const struct state_ops state_sched = {
 	.name = "sched",
 	.saved = "nice value",
-	.refused = "real-time, deadline, batch and idle policies; threads with their own nice value",
+	.refused =
+		"real-time, deadline, batch and idle policies; threads with their own nice value",
 	.check = sched_check,
 	.dump = sched_dump,
 	.restore = sched_restore,

@@ -25,9 +25,10 @@ int dump_file_external(struct dump *d, struct dump_file *f)
 	}
 	if (!f->is_pipe)
 		return dump_file_refuse(d, f);
-	return obstacle(d, f->proc->pid, "descriptor %d is a pipe (%s) to a process outside of the job, "
-			"which cannot be saved; start both ends in one job, or close it", f->fd,
-			f->path);
+	return obstacle(d, f->proc->pid,
+			"descriptor %d is a pipe (%s) to a process outside of the job, "
+			"which cannot be saved; start both ends in one job, or close it",
+			f->fd, f->path);
 }
 
 /* A socket whose other end is the job's own would be lost by plugging it anew. */
@@ -41,7 +42,8 @@ int dump_file_socket(struct dump *d, struct dump_file *f)
 	if (f->object->roles) {
 		fd = dump_file_get(f);
 		if (fd < 0)
-			return fail_errno(errno, "pid %d: cannot get descriptor %d", f->proc->pid, f->fd);
+			return fail_errno(errno, "pid %d: cannot get descriptor %d", f->proc->pid,
+					  f->fd);
 		if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) < 0)
 			peer.pid = 0;
 		close(fd);
