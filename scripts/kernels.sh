@@ -229,7 +229,7 @@ kernel_build_debug() {	# ARCHIVE DIR
 		CONFIG_*) grep -qx "$line" "$src/.config" || die "The debug kernel's configuration lost $line; see scripts/vm/debug.config." ;;
 		esac
 	done <"$REPO/scripts/vm/debug.config"
-	nice make -s -C "$src" -j2 bzImage modules >>"$dir.log" 2>&1 ||
+	make -s -C "$src" -j2 bzImage modules >>"$dir.log" 2>&1 ||
 		{ tail -n 30 "$dir.log" >&2; die "The debug kernel does not build; see $dir.log."; }
 	make -s -C "$src" kernelrelease >"$dir/release"
 	# The bzImage: booted through PVH this vmlinux dies at once.
