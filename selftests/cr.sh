@@ -1,6 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 # timeout=900
+# shellcheck disable=SC2086 # what is unquoted is a number
 #
 #   selftests/cr.sh [PROGRAM…]
 #
