@@ -61,6 +61,7 @@ static void session_free(struct kref *ref)
 	put_net(s->net);
 	mutex_destroy(&s->lock);
 	mutex_destroy(&s->walk_lock);
+	mutex_destroy(&s->work_lock);
 	kfree(s);
 	/* What runs after this in a work item is waited for by the module's exit. */
 	module_put(THIS_MODULE);
@@ -205,9 +206,12 @@ static void session_finish(struct ckpt_session *s, int err)
 static void session_work(struct work_struct *work)
 {
 	struct ckpt_session *s = container_of(work, struct ckpt_session, work);
-	const struct session_op *op = &session_ops[READ_ONCE(s->op)];
+	const struct session_op *op;
 	int ret = 0;
 
+	/* A work item is exclusive on one queue only, and there are two. */
+	mutex_lock(&s->work_lock);
+	op = &session_ops[READ_ONCE(s->op)];
 	if (s->phase == CKPT_DEAD)
 		goto out;
 	if (op->run && !ckpt_session_stopped(s))
@@ -225,6 +229,7 @@ static void session_work(struct work_struct *work)
 		ckpt_report_event(s, op->event);
 	}
 out:
+	mutex_unlock(&s->work_lock);
 	ckpt_session_put(s);
 }
 
@@ -346,6 +351,7 @@ struct ckpt_session *ckpt_session_open(struct net *net, u32 portid,
 	kref_init(&s->ref);
 	mutex_init(&s->lock);
 	mutex_init(&s->walk_lock);
+	mutex_init(&s->work_lock);
 	INIT_WORK(&s->work, session_work);
 	INIT_DELAYED_WORK(&s->deadline, deadline_work);
 	ckpt_records_init(&s->records);

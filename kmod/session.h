@@ -115,6 +115,7 @@ struct ckpt_request {
  * @may_set_exe: the owner's socket was opened with CAP_CHECKPOINT_RESTORE
  * @lock: protects @phase, @op, @req, @failure
  * @walk_lock: held while pages are being shared; a thaw waits for it
+ * @work_lock: held while @work runs
  * @phase: see the diagram
  * @op: the request at work, 0 for none
  * @stop: enum ckpt_reason or CKPT_STOP_CLOSED: give up; looked at by all long
@@ -154,6 +155,7 @@ struct ckpt_session {
 
 	struct mutex lock;
 	struct mutex walk_lock;
+	struct mutex work_lock;
 	enum ckpt_phase phase;
 	enum ckpt_cmd op;
 	unsigned int stop;

@@ -10,10 +10,9 @@
  * runs first: exactly what would have happened to the original.
  *
  * Only -ERESTART_RESTARTBLOCK, of a call with a timeout, refers to kernel memory
- * that is gone, and to functions that the kernel keeps to itself.  Such a call
- * is made again with its arguments: its timeout starts anew, which is late but
- * never wrong, unless the caller asked to be told what is left; then it is told,
- * with -EINTR.
+ * that is gone, and to functions that the kernel keeps to itself.  CKPT_REC_THREAD
+ * has what was left of the timeout; who gives the registers back makes another
+ * call of it, else it ends with -EINTR.
  *
  * Not saved: debug registers (of a tracer, refused elsewhere), I/O permissions,
  * shadow stacks and AMX tiles (refused here).
@@ -138,15 +137,6 @@ int ckpt_regs_sleeping_call(struct task_struct *t)
 	return __NR_restart_syscall;
 }
 
-/* Of a thread that sleeps in restart_syscall(2): what it stands for. */
-static void name_call(struct user_regs_struct *r, struct task_struct *t)
-{
-	int nr = ckpt_regs_sleeping_call(t);
-
-	if (nr >= 0)
-		r->orig_ax = nr;
-}
-
 static int dump_regset(struct ckpt_session *s, struct task_struct *t, unsigned int note, u32 type)
 {
 	const struct user_regset *regset;
@@ -170,8 +160,6 @@ static int dump_regset(struct ckpt_session *s, struct task_struct *t, unsigned i
 	if (!sighand)
 		return -ESRCH;
 	ret = regset_get(t, regset, size, data);
-	if (note == NT_PRSTATUS && ret == sizeof(struct user_regs_struct))
-		name_call(data, t);
 	ckpt_sighand_unlock(sighand);
 	if (ret != size)
 		return ckpt_fail(s, ret < 0 ? ret : -EIO, CKPT_REASON_UNSUPPORTED, t,
@@ -205,24 +193,6 @@ static int set_regset(struct task_struct *t, unsigned int note, const void *data
 	return 0;
 }
 
-/* May a call with a timeout be made again?  See the top of this file. */
-static bool can_call_again(const struct user_regs_struct *r)
-{
-	switch (r->orig_ax) {
-	case __NR_nanosleep:
-		/* Told what is left where it reads from: it is exact, too. */
-		return !r->si || r->si == r->di;
-	case __NR_clock_nanosleep:
-		return !r->r10 || r->r10 == r->dx;
-	case __NR_poll:
-		return true;
-	case __NR_futex:
-		/* An absolute time; the other has callers that expect -EINTR. */
-		return (r->si & FUTEX_CMD_MASK) == FUTEX_WAIT_BITSET;
-	}
-	return false;
-}
-
 /**
  * ckpt_regs_set() - give a parked thread its registers
  * @t: the thread, asleep in the module and off its CPU; not current
@@ -248,7 +218,7 @@ int ckpt_regs_set(struct task_struct *t, const void *regs, size_t regs_len, cons
 	}
 	memcpy(&r, regs, sizeof(r));
 	if ((long)r.orig_ax != -1 && (long)r.ax == -ERESTART_RESTARTBLOCK)
-		r.ax = can_call_again(&r) ? -ERESTARTNOHAND : -EINTR;
+		r.ax = -EINTR;
 	ret = set_regset(t, NT_PRSTATUS, &r, sizeof(r), extack);
 	if (!ret && xstate)
 		ret = set_regset(t, NT_X86_XSTATE, xstate, xstate_len, extack);
