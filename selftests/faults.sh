@@ -13,6 +13,8 @@ seed=${SEED:-$RANDOM}
 echo "# SEED=$seed"
 RANDOM=$seed
 
+factor=${TIMEOUT_FACTOR:-1}	# of a slow machine
+
 microseconds() { echo "${EPOCHREALTIME/./}"; }
 pause_us() { read -r -t "$(printf '0.%06d' "$1")" -u "$never"; }
 random_below() { echo $(((RANDOM * 32768 + RANDOM) % $1)); }
@@ -75,9 +77,9 @@ restart_killed() {
 		pause_us "$at"
 		kill -9 $keeper
 		wait $keeper
-		if "$waitfor" 3 gone "$(job_cgroup big)"; then
+		if "$waitfor" $((3 * factor)) gone "$(job_cgroup big)"; then
 			gone=$((gone + 1))
-		elif [ ! -s "$(job_cgroup big)/cgroup.procs" ]; then
+		elif [ -z "$(cat "$(job_cgroup big)/cgroup.procs")" ]; then
 			why "killed after $at us: its cgroup is left behind, empty"
 			return 1
 		elif ! job_works big; then
@@ -99,9 +101,9 @@ max_wait() {
 	# A file system that stands still when the pages are to be written.
 	ckctl create big --stop MaxWait=2 ImageDir="$work/slow" 2>"$work/stderr" &
 	pid=$!
-	"$waitfor" 20 cgroup "$(job_cgroup big)" frozen 1 || why "the job was not frozen"
+	"$waitfor" "$wait_s" cgroup "$(job_cgroup big)" frozen 1 || why "the job was not frozen"
 	loop_freeze slow
-	if ! "$waitfor" 4 cgroup "$(job_cgroup big)" frozen 0; then
+	if ! "$waitfor" $((4 * factor)) cgroup "$(job_cgroup big)" frozen 0; then
 		why "the job is still frozen 4 s after a checkpoint with MaxWait=2 began"
 		loop_thaw slow
 		return 1
@@ -125,7 +127,7 @@ stuck_killed() {
 	BIG_MB=100 job_start big big && ckctl create big ImageDir="$work/slow" || return
 	ckctl create big --stop ImageDir="$work/slow" &
 	pid=$!
-	"$waitfor" 20 cgroup "$(job_cgroup big)" frozen 1 || why "the job was not frozen"
+	"$waitfor" "$wait_s" cgroup "$(job_cgroup big)" frozen 1 || why "the job was not frozen"
 	loop_freeze slow
 	kill -9 $pid
 	runs_on big || { loop_thaw slow; return 1; }
@@ -150,7 +152,7 @@ uninterruptible() {
 		rc=1
 	fi
 	loop_thaw stuck
-	if [ $rc = 0 ] && ! "$waitfor" 1 cgroup "$(job_cgroup stuck)" frozen 0; then
+	if [ $rc = 0 ] && ! "$waitfor" $factor cgroup "$(job_cgroup stuck)" frozen 0; then
 		why "the job is frozen"
 		rc=1
 	fi

@@ -9,7 +9,7 @@
 
 set -u
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-wait_s=30			# for anything that is sure to happen
+wait_s=$((30 * ${TIMEOUT_FACTOR:-1}))	# for anything that is sure to happen
 nr_results=0 nr_failed=0
 
 if [ ! -e /run/vm/config ]; then
@@ -31,6 +31,7 @@ reason=$work/reason
 cgroup_here=/sys/fs/cgroup$(sed -n 's/^0:://p' /proc/self/cgroup)
 cgroup_here=${cgroup_here%/}
 
+cd "$work" || exit		# the jobs' directory: one that their user can see
 exec {never}<> <(:)	# "read -t" from it is a pause
 
 why() {	# SENTENCE… or standard input
@@ -49,9 +50,10 @@ check() {	# NAME FUNCTION [ARG…]
 	4) echo "ok $nr_results - $name # SKIP $(head -n 1 "$reason")" ;;
 	*)
 		nr_failed=$((nr_failed + 1))
-		echo "not ok $nr_results - $name"
-		sed 's/^/# /' "$reason"
+		# What explains a result comes before it.
 		tail -n 40 "$work/log" | sed 's/^/#   /'
+		sed 's/^/# /' "$reason"
+		echo "not ok $nr_results - $name"
 		;;
 	esac
 	return 0
@@ -82,7 +84,8 @@ job_await() {	# NAME FILE
 		while read -r p; do
 			echo "pid $p: $(tr '\0' ' ' <"/proc/$p/cmdline")"
 			grep -H . "/proc/$p"/task/*/{wchan,syscall,status} | grep -E 'wchan|syscall|State|Sig|Shd'
-		done <"$(job_cgroup "$1")/cgroup.procs"
+		done < <(cat "$(job_cgroup "$1")/cgroup.procs" 2>/dev/null)
+		tail -n 5 "$dir.out" 2>/dev/null
 		return 1
 	fi
 	[ "$found" = "$dir/failed" ] || return 0
@@ -251,7 +254,7 @@ no_session() {
 
 # The job runs on: not frozen a second after the end of ckctl, and working.
 runs_on() {	# NAME
-	if ! "$waitfor" 1 cgroup "$(job_cgroup "$1")" frozen 0; then
+	if ! "$waitfor" "${TIMEOUT_FACTOR:-1}" cgroup "$(job_cgroup "$1")" frozen 0; then
 		why "the job is still frozen after a second"
 		return 1
 	fi

@@ -27,6 +27,7 @@ while [ $# -gt 0 ]; do
 	*) break ;;
 	esac
 done
+export TIMEOUT_FACTOR=$factor	# tests wait for things as well
 if [ ! -e /run/vm/config ]; then
 	# It kills whatever a test leaves behind, and loads and unloads ckpt.ko.
 	echo "run-all.sh: this runs only in a test VM: scripts/vm.sh run -- /src/selftests/run-all.sh" >&2

@@ -13,7 +13,7 @@ static uint8_t alt_stack[64 * 1024] __attribute__((aligned(16)));
 static volatile sig_atomic_t usr1_seen, alt_seen, alt_wrong, io_seen;
 static volatile int usr1_value;
 static pthread_t thread;
-static bool thread_stop;
+static bool thread_ready, thread_stop;
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t cond = PTHREAD_COND_INITIALIZER;
 
@@ -131,6 +131,8 @@ static void *other(void *arg)
 	sigdelset(&set, SIGIO);
 	pthread_sigmask(SIG_SETMASK, &set, NULL);
 	pthread_mutex_lock(&lock);
+	thread_ready = true;
+	pthread_cond_signal(&cond);
 	while (!thread_stop)
 		pthread_cond_wait(&cond, &lock);
 	pthread_mutex_unlock(&lock);
@@ -196,22 +198,16 @@ int main(int argc, char **argv)
 	sigaddset(&mask, SIGWINCH);
 	wl_must(sigprocmask(SIG_SETMASK, &mask, &old));
 	wl_check(pthread_create(&thread, NULL, other, NULL) == 0, "no thread can be created");
-	wl_check(pthread_kill(thread, 0) == 0, "no thread");
 	queue_pending();
 	read_actions(actions);
 	sigaddset(&old, SIGHUP);
 	wl_must(sigprocmask(SIG_BLOCK, &old, NULL));
 	wl_must(sigprocmask(SIG_SETMASK, NULL, &mask));
 	/* SIGHUP must not reach the thread before it has blocked it. */
-	for (;;) {
-		io_seen = 0;
-		pthread_mutex_lock(&lock);
-		pthread_mutex_unlock(&lock);
-		wl_check(pthread_kill(thread, SIGIO) == 0, "no thread");
-		wl_pause_ms(1);
-		if (io_seen)
-			break;
-	}
+	pthread_mutex_lock(&lock);
+	while (!thread_ready)
+		pthread_cond_wait(&cond, &lock);
+	pthread_mutex_unlock(&lock);
 	wl_check(pthread_kill(thread, SIGHUP) == 0, "no thread");
 	wl_ready();
 	do {

@@ -160,9 +160,9 @@ static void result(int failed, const char *what, const char *detail)
 		failed = because("%s", shared->wrong);
 	nr_tests++;
 	nr_failed += !!failed;
-	printf("%sok %d - %s%s\n", failed ? "not " : "", nr_tests, what, detail);
 	if (failed)
 		printf("# %s\n", reason[0] ? reason : "what came before it failed");
+	printf("%sok %d - %s%s\n", failed ? "not " : "", nr_tests, what, detail);
 	reason[0] = '\0';
 	fflush(stdout);
 }

@@ -14,6 +14,7 @@
 
 #include "interval.h"
 #include "job/cgroup.h"
+#include "job/janitor.h"
 #include "job/supervise.h"
 #include "job/target.h"
 #include "json.h"
@@ -266,8 +267,15 @@ static int look(struct restart *r, const char *path)
 static int start(struct restart *r, struct job *job, const struct request_line *q)
 {
 	sigset_t old;
-	int rc = cgroup_make(job->id, job->cgroup, sizeof(job->cgroup), &r->cgroup_fd);
+	int rc, guard = -1;
 
+	rc = cgroup_place(job->id, job->cgroup, sizeof(job->cgroup));
+	if (!rc)
+		rc = job_guard(job, &guard);
+	if (rc)
+		return rc;
+	rc = cgroup_make(job->cgroup, &r->cgroup_fd);
+	job_guard_cgroup(guard, r->cgroup_fd);
 	if (rc)
 		return rc;
 	/* From here on they end the restart in good order, later they are the job's. */

@@ -9,6 +9,7 @@
 
 #include "interval.h"
 #include "job/cgroup.h"
+#include "job/janitor.h"
 #include "job/supervise.h"
 #include "job/target.h"
 #include "nl.h"
@@ -143,11 +144,17 @@ static void try_in_scope(int argc, char **argv)
 static int make_cgroup(struct run *r, int argc, char **argv, int *fd)
 {
 	char sentence[1024];
-	int rc;
+	int rc, guard = -1;
 
+	rc = cgroup_place(r->job.id, r->job.cgroup, sizeof(r->job.cgroup));
+	if (!rc)
+		rc = job_guard(&r->job, &guard);
+	if (rc)
+		return rc;
 	fail_capture(sentence, sizeof(sentence));
-	rc = cgroup_make(r->job.id, r->job.cgroup, sizeof(r->job.cgroup), fd);
+	rc = cgroup_make(r->job.cgroup, fd);
 	fail_capture(NULL, 0);
+	job_guard_cgroup(guard, *fd);
 	if (rc == CK_PERM)
 		try_in_scope(argc, argv);
 	unsetenv(REEXEC_MARK);
@@ -177,6 +184,7 @@ int cmd_run(int argc, char **argv)
 	rc = job_register(&r.job);
 	if (rc) {
 		cgroup_remove(r.job.cgroup);
+		job_unregister(&r.job);
 		return rc;
 	}
 	rc = job_spawn(cgroup_fd, r.command, &old, &child, &status);

@@ -130,17 +130,21 @@ int cgroup_open(const char *path, int *fd)
 	return fail(CK_USAGE, "%s is not a cgroup of version 2", path);
 }
 
-int cgroup_make(const char *id, char *path, size_t size, int *fd)
+int cgroup_place(const char *id, char *path, size_t size)
 {
 	char own[PATH_MAX];
+	int rc = cgroup_own(own, sizeof(own));
+
+	if (!rc && (size_t)snprintf(path, size, "%s/ckpt-%s", own, id) >= size)
+		rc = fail(CK_FAILED, "the name %s is too long", id);
+	return rc;
+}
+
+int cgroup_make(const char *path, int *fd)
+{
 	int rc, err;
 
 	*fd = -1;
-	rc = cgroup_own(own, sizeof(own));
-	if (rc)
-		return rc;
-	if ((size_t)snprintf(path, size, "%s/ckpt-%s", own, id) >= size)
-		return fail(CK_FAILED, "the name %s is too long", id);
 	err = mkdir(path, 0755) < 0 ? errno : 0;
 	if (err == EEXIST) {
 		cgroup_remove(path);
@@ -150,8 +154,8 @@ int cgroup_make(const char *id, char *path, size_t size, int *fd)
 		return fail(CK_BUSY, "the cgroup %s is in use: a job of this name is still running",
 			    path);
 	if (err == EACCES || err == EPERM || err == EROFS)
-		return fail(CK_PERM, "you may not make a cgroup in %s; start ckctl in one that was "
-			    "delegated to you: systemd-run --user --scope ckctl …", own);
+		return fail(CK_PERM, "you may not make the cgroup %s; start ckctl in one that was "
+			    "delegated to you: systemd-run --user --scope ckctl …", path);
 	if (err)
 		return fail_errno(err, "cannot make the cgroup %s", path);
 	rc = cgroup_open(path, fd);

@@ -16,11 +16,13 @@ int cgroup_own(char *path, size_t size);
 /* A PATH that a person gave: a directory, or one as in /proc/PID/cgroup. */
 int cgroup_resolve(char *path, size_t size, const char *arg);
 
+/* Where the cgroup of a job of this name goes: <own>/ckpt-<id>. */
+int cgroup_place(const char *id, char *path, size_t size);
 /*
- * Make <own>/ckpt-<id> and open it.  An empty one that was left behind is taken
- * over.  Where it is not permitted, CK_PERM with the sentence.
+ * Make it and open it.  An empty one that was left behind is taken over.  Where
+ * it is not permitted, CK_PERM with the sentence.
  */
-int cgroup_make(const char *id, char *path, size_t size, int *fd);
+int cgroup_make(const char *path, int *fd);
 int cgroup_open(const char *path, int *fd);
 /* Remove it with the empty ones below it; one with processes stays, silently. */
 void cgroup_remove(const char *path);

@@ -288,6 +288,12 @@ static void sweep(int dir, const char *except)
 	closedir(list);
 }
 
+void job_own(struct job *job)
+{
+	job->owner = getpid();
+	job->owner_start = start_time(job->owner);
+}
+
 int job_register(struct job *job)
 {
 	char path[PATH_MAX];
@@ -296,8 +302,7 @@ int job_register(struct job *job)
 	rc = open_runtime_dir(&dir, path, sizeof(path));
 	if (rc)
 		return rc;
-	job->owner = getpid();
-	job->owner_start = start_time(job->owner);
+	job_own(job);
 	note_streams(job);
 	/* Looking and writing must be one step among all who register. */
 	if (flock(dir, LOCK_EX) < 0) {

@@ -34,6 +34,8 @@ struct job {
 int job_check_id(const char *id);
 /* The N of --keep=N. */
 int job_parse_keep(unsigned int *keep, const char *text);
+/* The calling process is the owner of @job. */
+void job_own(struct job *job);
 /*
  * Write down @job with the calling process as its owner.  CK_BUSY while another
  * job of that name has processes or an owner.
