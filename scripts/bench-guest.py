@@ -7,6 +7,7 @@ rest is time by the clock, from the start of a command. Results go to DIR as
 bench.md and bench.json.
 """
 import argparse
+import errno
 import json
 import mmap
 import os
@@ -97,7 +98,10 @@ def kill_cgroup(path):
             with open(path + "/cgroup.events", encoding="ascii") as f:
                 if "populated 0" in f.read():
                     return
-        except FileNotFoundError:
+        except OSError as error:
+            # Removed under our hands: a file that is already open says ENODEV.
+            if error.errno not in (errno.ENOENT, errno.ENODEV):
+                raise
             return
         if time.monotonic() > end:
             raise BenchError(f"{path} does not die")
@@ -194,7 +198,7 @@ class Criu:
 
 def measure(tool, program, work, reps, log):
     title, binary, args = PROGRAMS[program]
-    path = f"{work}/ticker-{tool.name}-{program}"
+    path = f"{tool.work}/ticker"
     ticker = Ticker(path)
     tool.start([f"{work}/{binary[0]}", path] + args)
     ticker.until(lambda: ticker.get("ready"), f"{title} does not start")
@@ -329,9 +333,12 @@ def main():
     failed = False
     for program in args.programs.split(","):
         r = results["programs"][program] = {}
-        for tool in (Ckctl(work), Criu(work)):
-            if tool.name not in args.tools.split(","):
+        for make in (Ckctl, Criu):
+            if make.name not in args.tools.split(","):
                 continue
+            images = f"{work}/{make.name}-{program}"
+            os.mkdir(images)
+            tool = make(images)
             try:
                 r[tool.name] = measure(tool, program, work, args.reps, log)
             except (BenchError, OSError) as error:
@@ -340,6 +347,7 @@ def main():
                 r.setdefault("errors", {})[tool.name] = str(error).strip().splitlines()[-1]
                 if os.path.isdir(tool.cgroup):
                     kill_cgroup(tool.cgroup)
+            shutil.rmtree(images)
         # Written each time, so that an interrupted run leaves what it has.
         with open(os.path.join(args.out, "bench.json"), "w", encoding="utf-8") as f:
             json.dump(results, f, indent=1)
