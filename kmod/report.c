@@ -53,6 +53,10 @@ int ckpt_fail(struct ckpt_session *s, int err, enum ckpt_reason reason, struct t
 static void send_event(struct ckpt_session *s, struct sk_buff *skb, void *head, bool wait)
 {
 	genlmsg_end(skb, head);
+	if (READ_ONCE(s->orphan)) {
+		nlmsg_free(skb);
+		return;
+	}
 	netlink_unicast(s->net->genl_sock, skb, s->portid, wait ? 0 : MSG_DONTWAIT);
 }
 

@@ -196,8 +196,7 @@ static void session_finish(struct ckpt_session *s, int err)
 	mutex_unlock(&s->lock);
 
 	ckpt_session_unlink(s);
-	if (s->stop != CKPT_STOP_CLOSED)
-		ckpt_report_failure(s);
+	ckpt_report_failure(s);
 	ckpt_snapshot_free(s);
 	ckpt_records_free(&s->records);
 	ckpt_tasks_release(s);
@@ -318,7 +317,7 @@ static int may_open(struct net *net, u32 portid, struct netlink_ext_ack *extack)
 	unsigned int mine = 0;
 
 	list_for_each_entry(s, &sessions, node) {
-		if (s->portid == portid && net_eq(s->net, net)) {
+		if (!s->orphan && s->portid == portid && net_eq(s->net, net)) {
 			NL_SET_ERR_MSG(extack, "this socket has a session already");
 			return -EBUSY;
 		}
@@ -416,7 +415,8 @@ static struct ckpt_session *session_find(struct net *net, u32 portid, u32 id)
 
 	mutex_lock(&sessions_lock);
 	list_for_each_entry(s, &sessions, node) {
-		if (net_eq(s->net, net) && (id ? s->id == id : s->portid == portid)) {
+		if (net_eq(s->net, net) &&
+		    (id ? s->id == id : !s->orphan && s->portid == portid)) {
 			kref_get(&s->ref);
 			found = s;
 			break;
@@ -477,6 +477,10 @@ static int socket_released(struct notifier_block *nb, unsigned long event, void 
 		return NOTIFY_DONE;
 	s = ckpt_session_find(n->net, n->portid);
 	if (s) {
+		/* Another socket may get the number before the worker is through with us. */
+		mutex_lock(&sessions_lock);
+		WRITE_ONCE(s->orphan, true);
+		mutex_unlock(&sessions_lock);
 		ckpt_session_stop(s, CKPT_STOP_CLOSED);
 		ckpt_session_put(s);
 	}
@@ -497,7 +501,7 @@ int ckpt_session_init(void)
 	urgent_queue = alloc_workqueue("ckpt", WQ_UNBOUND | WQ_HIGHPRI, 0);
 	if (!urgent_queue)
 		return ret;
-	writing_queue = alloc_workqueue("ckpt_write", WQ_UNBOUND, 0);
+	writing_queue = alloc_workqueue("ckpt_write", WQ_UNBOUND | WQ_HIGHPRI, 0);
 	if (!writing_queue)
 		goto err_urgent;
 	ret = netlink_register_notifier(&netlink_notifier);

@@ -107,6 +107,7 @@ struct ckpt_request {
  * @node: in the list of sessions, under its lock
  * @id: names a restart session to its skeletons; unique while it lives
  * @portid: of the owner's socket
+ * @orphan: that socket is closed, its number may be another's now
  * @net: of the owner's socket, referenced
  * @cred: of the owner, when the session was opened
  * @pid_ns: of the owner; all pids in messages are in it
@@ -146,6 +147,7 @@ struct ckpt_session {
 	struct list_head node;
 	u32 id;
 	u32 portid;
+	bool orphan;
 	struct net *net;
 	const struct cred *cred;
 	struct pid_namespace *pid_ns;
