@@ -179,6 +179,7 @@ static bool read_file(int dir, const char *id, struct job *job)
 	struct job_stream streams[3];
 	json_int_t keep, owner, start;
 	json_t *root, *array;
+	FILE *file;
 	bool ok;
 	int fd;
 
@@ -186,8 +187,14 @@ static bool read_file(int dir, const char *id, struct job *job)
 	fd = openat(dir, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
 	if (fd < 0)
 		return false;
-	root = json_loadfd(fd, 0, NULL);
-	close(fd);
+	/* jansson itself reads and writes a descriptor byte by byte. */
+	file = fdopen(fd, "r");
+	if (!file) {
+		close(fd);
+		return false;
+	}
+	root = json_loadf(file, 0, NULL);
+	fclose(file);
 	ok = root && json_unpack(root, "{s:s, s:s, s:I, s:I, s:I, s:o}", "cgroup", &cgroup,
 				 "image_dir", &image_dir, "keep", &keep, "owner", &owner,
 				 "owner_start", &start, "streams", &array) == 0 &&
@@ -210,6 +217,7 @@ static bool read_file(int dir, const char *id, struct job *job)
 static int write_file(int dir, const char *dir_path, const struct job *job)
 {
 	char name[JOB_ID_MAX + 8], temporary[JOB_ID_MAX + 16];
+	FILE *file = NULL;
 	json_t *root;
 	int fd, rc = CK_OK;
 
@@ -223,10 +231,14 @@ static int write_file(int dir, const char *dir_path, const struct job *job)
 		return fail(CK_FAILED, "out of memory");
 	unlinkat(dir, temporary, 0);
 	fd = openat(dir, temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-	if (fd < 0 || json_dumpfd(root, fd, JSON_INDENT(2)) < 0 ||
+	if (fd >= 0)
+		file = fdopen(fd, "w");
+	if (!file || json_dumpf(root, file, JSON_INDENT(2)) < 0 || fflush(file) == EOF ||
 	    renameat(dir, temporary, dir, name) < 0)
 		rc = fail_errno(errno, "cannot write %s/%s", dir_path, name);
-	if (fd >= 0)
+	if (file)
+		fclose(file);
+	else if (fd >= 0)
 		close(fd);
 	json_decref(root);
 	return rc;
