@@ -76,6 +76,16 @@ static bool grown(size_t f)
 	return truncate(file[f].path, file[f].size) == 0 && good;
 }
 
+/* For good. */
+static bool spoil(size_t f)
+{
+	int fd = open(file[f].path, O_WRONLY);
+	bool good = fd >= 0 && pwrite(fd, "?", 1, file[f].size / 2) == 1;
+
+	close(fd);
+	return good;
+}
+
 int main(void)
 {
 	unsigned int seed = 20261122;
@@ -119,6 +129,12 @@ int main(void)
 		   rename(file[f].saved, file[f].path) == 0, "and a symbolic link");
 	}
 	ok(prove_quietly(scratch_image("d"), NULL, 0) == CK_OK, "at last the image is whole again");
+	ok(spoil(0) && prove_quietly(scratch_image("d"), NULL, 0) == CK_DAMAGED &&
+	   synthetic_write(scratch(), "d", 2, 1) == CK_OK &&
+	   prove_quietly(scratch_image("d"), NULL, 0) == CK_OK,
+	   "a checkpoint takes the place of an image with a damaged manifest");
+	snprintf(file[0].saved, sizeof(file[0].saved), "%s.damaged", file[0].path);
+	ok(access(file[0].saved, F_OK) == 0, "whose manifest is kept aside");
 	scratch_remove();
 	return done();
 }

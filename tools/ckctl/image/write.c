@@ -98,6 +98,27 @@ static int remove_leftovers(const struct image_writer *w)
 	return rc;
 }
 
+/* A job must not go without checkpoints because its former image is lost: that
+ * manifest steps aside, for whoever wants to look at it. */
+static int read_former(struct image_writer *w)
+{
+	struct capture outer = fail_captured();
+	char why[1024] = "";
+	int rc;
+
+	fail_capture(why, sizeof(why));
+	rc = manifest_read(&w->former, w->dir, w->path);
+	fail_capture(outer.buf, outer.size);
+	if (rc == CK_OK)
+		return CK_OK;
+	if (rc != CK_DAMAGED)
+		return fail(rc, "%s", why);
+	if (renameat(w->dir, DIR_MANIFEST, w->dir, DIR_MANIFEST ".damaged") < 0)
+		return fail_errno(errno, "%s, and its manifest cannot be moved aside", why);
+	note("%s; this checkpoint replaces it", why);
+	return CK_OK;
+}
+
 static int open_image(struct image_writer *w, const char *dir, const char *name)
 {
 	struct stat st;
@@ -112,7 +133,7 @@ static int open_image(struct image_writer *w, const char *dir, const char *name)
 	if (fstat(w->dir, &st) < 0)
 		return fail_errno(errno, "cannot examine %s", w->path);
 	w->group = st.st_gid;
-	rc = manifest_read(&w->former, w->dir, w->path);
+	rc = read_former(w);
 	if (rc)
 		return rc;
 	rc = remove_leftovers(w);
