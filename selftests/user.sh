@@ -17,7 +17,7 @@ if [ "$(id -u)" = 0 ] && [ -e /run/vm/config ]; then
 	foreign_dir=$(mktemp -d)
 	chmod 755 "$foreign_dir"
 	cd / || exit
-	ckctl run --name=foreign --checkpoint-dir="$foreign_dir" -- sleep 1000 &
+	ckctl run --name=foreign --checkpoint-dir="$foreign_dir" -- sleep 1000 >/dev/null 2>&1 &
 	for _ in $(seq 500); do
 		[ ! -d $foreign ] || [ ! -s $foreign/cgroup.procs ] || break
 		read -r -t 0.02 <> <(:)
