@@ -136,6 +136,13 @@ stuck_killed() {
 	no_session && image_proved "$work/slow/big.ckpt" && job_end big
 }
 
+stuck_is_named() {	# ARGUMENTS of create
+	expect_status 5 ckctl create stuck "$@" || return
+	grep -q "$(head -n 1 "$(job_cgroup stuck)/cgroup.procs")" "$work/stderr" && return
+	why "the task is not named: $(cat "$work/stderr")"
+	return 1
+}
+
 # A task that sleeps where no signal wakes it cannot be frozen.
 uninterruptible() {
 	local file=$work/stuck/file rc=1
@@ -145,12 +152,7 @@ uninterruptible() {
 		bash -c 'while :; do echo x >"$0" || exit; done' "$file" &
 	keeper=$!
 	"$waitfor" "$wait_s" file "$file" && loop_freeze stuck &&
-		expect_status 5 ckctl create stuck MaxWait=2 &&
-		expect_status 5 ckctl create stuck && rc=0
-	if [ $rc = 0 ] && ! grep -q "$(head -n 1 "$(job_cgroup stuck)/cgroup.procs")" "$work/stderr"; then
-		why "the task is not named: $(cat "$work/stderr")"
-		rc=1
-	fi
+		stuck_is_named MaxWait=2 && stuck_is_named && rc=0
 	loop_thaw stuck
 	if [ $rc = 0 ] && ! "$waitfor" $factor cgroup "$(job_cgroup stuck)" frozen 0; then
 		why "the job is frozen"

@@ -300,8 +300,9 @@ static int freeze(struct checkpoint *c)
 		return CK_FAILED;
 	if (left >= 0 && (uint32_t)left < deadline)
 		deadline = (uint32_t)left + 1;
-	if (deadline < patience)
-		patience = deadline;
+	/* Time is left for the module to say which task could not be stopped. */
+	if (left >= 0 && (uint32_t)left / 8 * 7 < patience)
+		patience = (uint32_t)left / 8 * 7 + 1;
 	nla_put_s32(msg, CKPT_A_CGROUP_FD, c->cgroup_fd);
 	nla_put_u32(msg, CKPT_A_FREEZE_MS, patience);
 	nla_put_u32(msg, CKPT_A_DEADLINE_MS, deadline);
