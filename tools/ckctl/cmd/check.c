@@ -19,11 +19,6 @@ static const char usage[] =
 	"      --json         the result as JSON\n"
 	"  -q, --quiet        only the exit status\n";
 
-static const struct option options[] = {
-	{ "cgroup", required_argument, NULL, 'c' },
-	CMD_OPTIONS
-};
-
 static int print(const struct job *job, const struct checkpoint_result *res)
 {
 	json_t *list;
@@ -51,27 +46,13 @@ int cmd_check(int argc, char **argv)
 	struct checkpoint_result res;
 	struct target t = { 0 };
 	struct job job;
-	int c, rc, printed;
+	int rc, printed;
+	bool over;
 
-	while ((c = getopt_long(argc, argv, CMD_SHORT, options, NULL)) != -1) {
-		if (c == 'c') {
-			t.cgroup = optarg;
-			continue;
-		}
-		rc = cmd_option(c, usage);
-		if (rc != CMD_GO_ON)
-			return rc;
-	}
-	for (; optind < argc; optind++)
-		if (target_operand(&t, argv[optind]))
-			return CK_USAGE;
-	rc = target_find(&t, &job);
-	if (rc)
+	rc = cmd_target(argc, argv, usage, &t, &job, &over);
+	if (over)
 		return rc;
-	req.cgroup = job.cgroup;
-	req.streams = job.streams;
-	req.id = job.id;
-	req.max_wait_ms = t.max_wait_ms;
+	cmd_request(&req, &t, &job);
 	rc = checkpoint_make(&req, &res);
 	if (!rc || res.nr_obstacles) {
 		printed = print(&job, &res);

@@ -8,7 +8,10 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "checkpoint/checkpoint.h"
 #include "image/image.h"
+#include "job/job.h"
+#include "job/target.h"
 #include "out.h"
 
 int cmd_option(int c, const char *usage)
@@ -83,4 +86,43 @@ int cmd_image_path(char *buf, size_t size, const char *arg)
 	if (rc == CK_OK && len + strlen(generation) < size)
 		strcpy(buf + len, generation);
 	return rc;
+}
+
+int cmd_image_open(struct image **img, char *path, size_t size, const char *arg)
+{
+	int rc = cmd_image_path(path, size, arg);
+
+	return rc ? rc : image_open(img, path);
+}
+
+int cmd_target(int argc, char **argv, const char *usage, struct target *t, struct job *job,
+	       bool *over)
+{
+	static const struct option options[] = { CMD_TARGET_OPTIONS };
+	int c, rc;
+
+	*over = true;
+	while ((c = getopt_long(argc, argv, CMD_SHORT, options, NULL)) != -1) {
+		if (c == 'c') {
+			t->cgroup = optarg;
+			continue;
+		}
+		rc = cmd_option(c, usage);
+		if (rc != CMD_GO_ON)
+			return rc;
+	}
+	for (; optind < argc; optind++)
+		if (target_operand(t, argv[optind]))
+			return CK_USAGE;
+	rc = target_find(t, job);
+	*over = rc != CK_OK;
+	return rc;
+}
+
+void cmd_request(struct checkpoint_request *req, const struct target *t, const struct job *job)
+{
+	req->cgroup = job->cgroup;
+	req->streams = job->streams;
+	req->id = job->id;
+	req->max_wait_ms = t->max_wait_ms;
 }

@@ -28,7 +28,13 @@
 #define CKCTL_CMD_H
 
 #include <getopt.h>
+#include <stdbool.h>
 #include <stddef.h>
+
+struct checkpoint_request;
+struct image;
+struct job;
+struct target;
 
 #define CMD_JSON	0x10000		/* no short option */
 
@@ -38,6 +44,10 @@
 	{ "quiet", no_argument, NULL, 'q' },				\
 	{ "help", no_argument, NULL, 'h' },				\
 	{ NULL, 0, NULL, 0 },
+
+#define CMD_TARGET_OPTIONS						\
+	{ "cgroup", required_argument, NULL, 'c' },			\
+	CMD_OPTIONS
 
 #define CMD_GO_ON	(-1)
 
@@ -50,6 +60,15 @@ int cmd_usage(char **argv, const char *fmt, ...) __attribute__((format(printf, 2
 /* The image that the user names: a path, or a name looked up as
  * <cwd>/<name>.ckpt; "@<n>" after it picks an older generation. */
 int cmd_image_path(char *buf, size_t size, const char *arg);
+/* The same and image_open(). */
+int cmd_image_open(struct image **img, char *path, size_t size, const char *arg);
+/* The whole command line of a command that has no options but CMD_TARGET_OPTIONS
+ * and takes one job: CK_OK with the job found, or what the command must return
+ * when @over is set. */
+int cmd_target(int argc, char **argv, const char *usage, struct target *t, struct job *job,
+	       bool *over);
+/* A checkpoint of that job, as far as the target says what it should be. */
+void cmd_request(struct checkpoint_request *req, const struct target *t, const struct job *job);
 
 int cmd_run(int argc, char **argv);
 int cmd_create(int argc, char **argv);

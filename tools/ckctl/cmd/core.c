@@ -149,9 +149,7 @@ int cmd_core(int argc, char **argv)
 	}
 	if (argc - optind != 2)
 		return cmd_usage(argv, "core takes an image and a pid");
-	rc = cmd_image_path(path, sizeof(path), argv[optind]);
-	if (rc == CK_OK)
-		rc = image_open(&img, path);
+	rc = cmd_image_open(&img, path, sizeof(path), argv[optind]);
 	if (rc)
 		return rc;
 	process = find(img, argv[optind + 1]);

@@ -135,11 +135,8 @@ int cmd_create(int argc, char **argv)
 	rc = target_find(&t, &job);
 	if (rc)
 		return rc;
-	req.cgroup = job.cgroup;
-	req.streams = job.streams;
-	req.id = job.id;
+	cmd_request(&req, &t, &job);
 	req.image_dir = job.image_dir;
-	req.max_wait_ms = t.max_wait_ms;
 	if (!req.keep)
 		req.keep = job.keep;
 	rc = checkpoint_make(&req, &res);

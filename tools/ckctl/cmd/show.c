@@ -321,9 +321,7 @@ int cmd_show(int argc, char **argv)
 	}
 	if (argc - optind != 1)
 		return cmd_usage(argv, "show takes one image");
-	rc = cmd_image_path(path, sizeof(path), argv[optind]);
-	if (rc == CK_OK)
-		rc = image_open(&img, path);
+	rc = cmd_image_open(&img, path, sizeof(path), argv[optind]);
 	if (rc)
 		return rc;
 	rc = out_json ? print_json(img) : print_image(img);

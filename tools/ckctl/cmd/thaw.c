@@ -15,33 +15,17 @@ static const char usage[] =
 	"      --cgroup=PATH  the job in this cgroup\n"
 	"  -q, --quiet        no notices\n";
 
-static const struct option options[] = {
-	{ "cgroup", required_argument, NULL, 'c' },
-	CMD_OPTIONS
-};
-
 int cmd_thaw(int argc, char **argv)
 {
 	struct target t = { 0 };
+	bool frozen, over;
 	struct job job;
-	bool frozen;
-	int c, rc, fd;
+	int rc, fd;
 
-	while ((c = getopt_long(argc, argv, CMD_SHORT, options, NULL)) != -1) {
-		if (c == 'c') {
-			t.cgroup = optarg;
-			continue;
-		}
-		rc = cmd_option(c, usage);
-		if (rc != CMD_GO_ON)
-			return rc;
-	}
-	for (; optind < argc; optind++)
-		if (target_operand(&t, argv[optind]))
-			return CK_USAGE;
-	rc = target_find(&t, &job);
-	if (!rc)
-		rc = cgroup_open(job.cgroup, &fd);
+	rc = cmd_target(argc, argv, usage, &t, &job, &over);
+	if (over)
+		return rc;
+	rc = cgroup_open(job.cgroup, &fd);
 	if (rc)
 		return rc;
 	rc = cgroup_frozen(fd, &frozen);

@@ -76,9 +76,7 @@ int cmd_verify(int argc, char **argv)
 	}
 	if (argc - optind != 1)
 		return cmd_usage(argv, "verify takes one image");
-	rc = cmd_image_path(path, sizeof(path), argv[optind]);
-	if (rc == CK_OK)
-		rc = image_open(&img, path);
+	rc = cmd_image_open(&img, path, sizeof(path), argv[optind]);
 	if (rc)
 		return rc;
 	/* "@<n>" was cut off: one generation was asked for. */
