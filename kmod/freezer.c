@@ -11,6 +11,7 @@
 #include <net/genetlink.h>
 #include "report.h"
 #include "session.h"
+#include "sleepers.h"
 #include "tasks.h"
 
 /* How often to look whether the cgroup is frozen: there is no event in the kernel to wait for. */
@@ -211,6 +212,7 @@ int ckpt_freezer_freeze(struct ckpt_session *s)
 {
 	int ret = 0;
 
+	ckpt_sleepers_watch(s);
 	mutex_lock(&s->walk_lock);
 	if (!ckpt_session_stopped(s)) {
 		s->was_frozen = is_frozen(s);
@@ -233,6 +235,10 @@ int ckpt_freezer_freeze(struct ckpt_session *s)
 				"a task of this job belongs to another user");
 	if (!ret)
 		ret = ckpt_freezer_check(s);
+	if (!ret) {
+		ckpt_sleepers_mend(s);
+		s->mended = true;
+	}
 	return ret;
 }
 
@@ -256,6 +262,9 @@ int ckpt_freezer_thaw(struct ckpt_session *s, bool leave)
 		return 0;
 	mutex_lock(&s->walk_lock);
 	if (s->froze) {
+		/* Also when the freeze never came to its end. */
+		if (!s->mended)
+			ckpt_sleepers_mend(s);
 		if (!leave)
 			ret = write_control(s, "0");
 		s->standstill_ns = ktime_get_ns() - s->frozen_at;

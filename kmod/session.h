@@ -130,6 +130,7 @@ struct ckpt_request {
  * @deadline_ms: how long the job may stand still
  * @was_frozen: the cgroup was frozen before we came: ending early leaves it so
  * @froze: we wrote "1" and have not written "0" since; under @walk_lock
+ * @mended: no system call will fail with EINTR because of that
  * @frozen_at: ktime of the freeze request, ns
  * @standstill_ns: set by the thaw
  * @procs: frozen processes, ascending by pid
@@ -171,6 +172,7 @@ struct ckpt_session {
 	unsigned int deadline_ms;
 	bool was_frozen;
 	bool froze;
+	bool mended;
 	u64 frozen_at;
 	u64 standstill_ns;
 	struct ckpt_process *procs;

@@ -17,7 +17,13 @@
 /* How long a frozen task may be up, to look at a signal and sleep again. */
 #define AWAKE_MS	1000
 
-static struct sighand_struct *try_lock(struct task_struct *t)
+/**
+ * ckpt_sighand_try_lock() - take the siglock of a task that may be gone
+ * @t: the task, referenced or under RCU
+ *
+ * Return: its handlers, or NULL when it is gone.
+ */
+struct sighand_struct *ckpt_sighand_try_lock(struct task_struct *t)
 {
 	struct sighand_struct *sighand;
 
@@ -50,7 +56,7 @@ static void vanished(struct ckpt_session *s, struct task_struct *t)
  */
 struct sighand_struct *ckpt_sighand_lock(struct ckpt_session *s, struct task_struct *t)
 {
-	struct sighand_struct *sighand = try_lock(t);
+	struct sighand_struct *sighand = ckpt_sighand_try_lock(t);
 
 	if (!sighand)
 		vanished(s, t);
@@ -71,7 +77,7 @@ struct sighand_struct *ckpt_sighand_lock_frozen(struct ckpt_session *s, struct t
 	unsigned long end = jiffies + msecs_to_jiffies(AWAKE_MS);
 	struct sighand_struct *sighand;
 
-	while ((sighand = try_lock(t))) {
+	while ((sighand = ckpt_sighand_try_lock(t))) {
 		bool frozen = t->frozen;
 
 		if (frozen && ckpt_task_asleep(t))
@@ -86,7 +92,7 @@ struct sighand_struct *ckpt_sighand_lock_frozen(struct ckpt_session *s, struct t
 }
 
 /**
- * ckpt_sighand_unlock() - the reverse of both
+ * ckpt_sighand_unlock() - the reverse of all three
  * @sighand: as returned
  */
 void ckpt_sighand_unlock(struct sighand_struct *sighand)

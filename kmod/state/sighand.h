@@ -7,6 +7,7 @@ struct ckpt_session;
 struct sighand_struct;
 struct task_struct;
 
+struct sighand_struct *ckpt_sighand_try_lock(struct task_struct *t);
 struct sighand_struct *ckpt_sighand_lock(struct ckpt_session *s, struct task_struct *t);
 struct sighand_struct *ckpt_sighand_lock_frozen(struct ckpt_session *s, struct task_struct *t);
 void ckpt_sighand_unlock(struct sighand_struct *sighand);
