@@ -59,27 +59,96 @@ bool ckpt_access_can_prove(void)
 	return mem_fops;
 }
 
+static const struct cred *opener_of(struct sk_buff *skb)
+{
+	const struct socket *sock = NETLINK_CB(skb).sk->sk_socket;
+
+	return sock && sock->file ? sock->file->f_cred : NULL;
+}
+
+/*
+ * Capabilities of different user namespaces do not compare: who opened the
+ * socket must have been in the sender's, with all that the sender may now.
+ */
+static bool opener_could(const struct cred *opener)
+{
+	return opener && opener->user_ns == current_user_ns() &&
+	       cap_issubset(current_cred()->cap_permitted, opener->cap_permitted);
+}
+
 /**
  * ckpt_access_sender() - did the one who sends also open the socket?
  * @skb: the request
  * @extack: why not
  *
- * A set-uid program that can be made to write to a socket which it got from
- * its caller must not speak for itself (CVE-2014-0181).
+ * A set-uid program, or one with file capabilities, that can be made to write
+ * to a socket which it got from its caller must not speak for itself
+ * (CVE-2014-0181).
  *
  * Return: 0 or -EPERM.
  */
 int ckpt_access_sender(struct sk_buff *skb, struct netlink_ext_ack *extack)
 {
-	const struct socket *sock = NETLINK_CB(skb).sk->sk_socket;
-	const struct cred *opener;
+	const struct cred *opener = opener_of(skb);
 
-	opener = sock && sock->file ? sock->file->f_cred : NULL;
-	if (opener && uid_eq(opener->euid, current_euid()) &&
+	if (opener_could(opener) && uid_eq(opener->euid, current_euid()) &&
 	    uid_eq(opener->uid, current_uid()))
 		return 0;
-	NL_SET_ERR_MSG(extack, "the socket was opened by another user");
+	NL_SET_ERR_MSG(extack, "the socket was opened by another user, or with fewer rights");
 	return -EPERM;
+}
+
+/**
+ * ckpt_access_capable() - do the sender and the opener of its socket have this capability?
+ * @skb: the request
+ * @cap: in the sender's own user namespace, whose root has it over that alone
+ *
+ * Return: true or false.
+ */
+bool ckpt_access_capable(struct sk_buff *skb, int cap)
+{
+	return netlink_ns_capable(skb, current_user_ns(), cap);
+}
+
+/* Nobody becomes a descendant of somebody else's process. */
+static bool descends_from(struct pid *ancestor)
+{
+	struct task_struct *t;
+	bool found = false;
+
+	rcu_read_lock();
+	for (t = current; t->pid && !found; t = rcu_dereference(t->real_parent))
+		found = task_tgid(t) == ancestor;
+	rcu_read_unlock();
+	return found;
+}
+
+/**
+ * ckpt_access_skeleton() - may the sender be restarted into?
+ * @s: a restart's session
+ * @skb: its PARK or RESTORE
+ *
+ * The socket was opened as the session's owner, by a skeleton that may have
+ * taken another user's credentials since: root restarts everybody's jobs.
+ *
+ * Return: NULL, or why not.
+ */
+const char *ckpt_access_skeleton(const struct ckpt_session *s, struct sk_buff *skb)
+{
+	const struct cred *opener = opener_of(skb);
+	bool owns;
+
+	if (!opener_could(opener) || opener->user_ns != s->cred->user_ns ||
+	    !uid_eq(opener->euid, s->cred->euid) || !uid_eq(opener->uid, s->cred->uid))
+		return "the socket was opened by another user, or with fewer rights";
+	rcu_read_lock();
+	owns = ckpt_access_owns(s, current);
+	rcu_read_unlock();
+	if (!owns)
+		return "the session belongs to another user";
+	if (!descends_from(s->owner))
+		return "the sender does not descend from the session's owner";
+	return NULL;
 }
 
 /**

@@ -43,7 +43,7 @@ enum need {
 	NEED_NOTHING,		/* INFO */
 	NEED_SENDER,		/* the sender opened the socket itself */
 	NEED_SESSION,		/* and has a session, in one of these phases */
-	NEED_SESSION_ID,	/* and names a restart session of the same user */
+	NEED_SESSION_ID,	/* the sender names a restart session, which decides about it */
 };
 
 #define IN(phase)	BIT(CKPT_##phase)
@@ -105,9 +105,11 @@ static int pre_doit(const struct genl_split_ops *op, struct sk_buff *skb, struct
 	info->user_ptr[0] = NULL;
 	if (need == NEED_NOTHING)
 		return 0;
-	ret = ckpt_access_sender(skb, info->extack);
-	if (ret || need == NEED_SENDER)
-		return ret;
+	if (need != NEED_SESSION_ID) {
+		ret = ckpt_access_sender(skb, info->extack);
+		if (ret || need == NEED_SENDER)
+			return ret;
+	}
 	return find_session(need, needs[op->cmd].phases, info);
 }
 
@@ -336,7 +338,10 @@ static int do_open(struct sk_buff *skb, struct genl_info *info)
 	s = ckpt_session_open(genl_info_net(info), info->snd_portid, info->extack);
 	if (IS_ERR(s))
 		return PTR_ERR(s);
-	s->may_set_exe = cap_raised(current_cred()->cap_permitted, CAP_CHECKPOINT_RESTORE);
+	s->admin = netlink_capable(skb, CAP_SYS_ADMIN);
+	/* The rule of prctl(2), PR_SET_MM_MAP. */
+	s->may_set_exe = ckpt_access_capable(skb, CAP_CHECKPOINT_RESTORE) ||
+			 ckpt_access_capable(skb, CAP_SYS_ADMIN);
 	reply = genlmsg_new(NLMSG_GOODSIZE, GFP_KERNEL);
 	if (!reply)
 		goto err_session;

@@ -107,17 +107,15 @@ static int is_owner_socket(const void *data, struct file *file, unsigned int fd)
 	return kernel_getsockname(sock, (struct sockaddr *)&addr) > 0 && addr.nl_pid == s->portid;
 }
 
-static const char *sender_fault(const struct ckpt_session *s, u64 plan_addr)
+static const char *sender_fault(const struct ckpt_session *s, struct sk_buff *skb, u64 plan_addr)
 {
-	bool owns;
+	const char *why;
 
 	if (current->flags & (PF_KTHREAD | CKPT_PF_KERNEL_WORKER) || !ckpt_regs_in_send())
 		return "this must be sent by the thread itself with sendmsg or sendto";
-	rcu_read_lock();
-	owns = ckpt_access_owns(s, current);
-	rcu_read_unlock();
-	if (!owns)
-		return "the session belongs to another user";
+	why = ckpt_access_skeleton(s, skb);
+	if (why)
+		return why;
 	if (task_tgid(current) == s->owner)
 		return "the owner of the session cannot be restarted into";
 	if (current->ptrace)
@@ -208,10 +206,7 @@ int ckpt_restore_park(struct ckpt_session *s, struct sk_buff *skb, u64 plan_addr
 		NL_SET_ERR_MSG(extack, "this is not a restart's session");
 		return -EINVAL;
 	}
-	ret = ckpt_access_sender(skb, extack);
-	if (ret)
-		return ret;
-	why = sender_fault(s, plan_addr);
+	why = sender_fault(s, skb, plan_addr);
 	if (why) {
 		extack->_msg = why;
 		return -EPERM;

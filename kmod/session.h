@@ -112,8 +112,9 @@ struct ckpt_request {
  * @cred: of the owner, when the session was opened
  * @pid_ns: of the owner; all pids in messages are in it
  * @owner: the owner's thread group, which must not be in the cgroup
- * @admin: the owner may freeze and read every user's tasks
- * @may_set_exe: the owner's socket was opened with CAP_CHECKPOINT_RESTORE
+ * @admin: the owner may freeze and read, or restart into, every user's tasks
+ * @may_set_exe: the owner has CAP_CHECKPOINT_RESTORE in its user namespace, which
+ *	is that of every skeleton
  * @lock: protects @phase, @op, @req, @failure
  * @walk_lock: held while pages are being shared; a thaw waits for it
  * @work_lock: held while @work runs

@@ -61,8 +61,11 @@
  *   COMMIT                                                    -> COMMITTED
  *
  * PARK and RESTORE are accepted only from sendmsg(2)/sendto(2) in the thread
- * itself, and only for a session of the same user; the sender must not hold
- * the session's own socket, or its death could go unnoticed.
+ * itself, in a descendant of the session's owner, through a socket that was
+ * opened with the owner's ids.  The sender may have given up rights since, and
+ * where the owner has CAP_SYS_ADMIN in the initial user namespace, have become
+ * another user.  It must not hold the session's own socket, or its death could
+ * go unnoticed.
  */
 #ifndef _UAPI_LINUX_CKPT_H
 #define _UAPI_LINUX_CKPT_H
