@@ -1,0 +1,124 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+# timeout=900
+# shellcheck disable=SC2317 # check() calls the functions
+#
+#   selftests/controls.sh [PROGRAM…]
+#
+# Controls: each selftest fails when what it is there for is not restored. It is
+# restarted from an image out of which alter.c has taken one kind; it must not pass.
+# Each row of ckctl's own table of what is saved must be among the kinds.
+
+# shellcheck source=selftests/lib.sh
+. "$(dirname "$0")/lib.sh"
+
+alter=$bin/alter
+controls=(	# PROGRAM KIND ROW, "-" where ckctl's table has none
+	"regs registers -"
+	"regs xstate -"
+	"regs gs-base -"
+	"threads name -"
+	"threads robust-list -"
+	"threads clear-child-tid -"
+	"memory memory memory"
+	"shm shm shared memory"
+	"signals sigactions signals"
+	"signals sigqueue signals"
+	"signals sigmask signals"
+	"signals altstack signals"
+	"timers itimers timers"
+	"timers posix-timers timers"
+	"pids process-groups -"
+	"files offsets files"
+	"files sharing files"
+	"files file-flags files"
+	"files cloexec files"
+	"files descriptors files"
+	"files cwd fs"
+	"files umask fs"
+	"files rlimits rlimits"
+	"pipes pipe-data pipes"
+	"pipes pipe-capacity pipes"
+	"syscalls timeouts -"
+)
+hang_s=$((6 * ${TIMEOUT_FACTOR:-1}))	# a program that hangs has not passed either
+
+image_of() {	# PROGRAM
+	job_start "$1" "$1" && job_works "$1" && job_create "$1" && job_kill "$1"
+}
+
+# What the job says within its time; sets verdict.
+judge() {	# NAME
+	local dir tries
+	dir=$(job_dir "$1") verdict=hangs
+	for ((tries = 0; tries < hang_s * 5; tries++)); do
+		if [ -e "$dir/failed" ]; then
+			verdict="says: $(cat "$dir/failed")"
+		elif [ -e "$dir/passed" ]; then
+			verdict=passes
+		elif ! kill -0 "$keeper" 2>/dev/null; then
+			wait "$keeper"
+			verdict="ends with status $?"
+		elif [ -e "$dir/answer" ]; then
+			# A whole round was well; the last look comes with the end.
+			touch "$dir/stop"
+			"$waitfor" 0.2 file "$dir/failed" "$dir/passed" >/dev/null
+			continue
+		else
+			"$waitfor" 0.2 file "$dir/failed" "$dir/answer" >/dev/null
+			continue
+		fi
+		return
+	done
+}
+
+control() {	# PROGRAM KIND
+	local copy=$work/control.ckpt
+	[ -d "$images/$1.ckpt" ] || { why "there is no image"; return 1; }
+	rm -rf "$copy"
+	cp -a "$images/$1.ckpt" "$copy"
+	if ! "$alter" "$copy" without "$2"; then
+		why "the program holds nothing of this kind: no test of it"
+		return 1
+	fi
+	job_rewind "$1"
+	touch "$(job_dir "$1")/ask"
+	ckctl restart --force "$copy" --name="$1" >>"$work/out" 2>"$work/stderr" &
+	keeper=$!
+	judge "$1"
+	job_cleanup "$1"
+	wait "$keeper" 2>/dev/null
+	cat "$work/stderr"
+	if ! grep -q '^restarted' "$work/stderr"; then
+		why "it was not restarted at all: $(cat "$work/stderr")"
+		return 1
+	fi
+	[ "$verdict" != passes ] && return
+	why "the program passes without it"
+	return 1
+}
+
+table_rows() { ckctl status --state-table | sed -n '3,$s/^| \([^|]*\) |.*/\1/p'; }
+
+all_rows() {
+	local row
+	while read -r row; do
+		printf '%s\n' "${controls[@]}" | grep -q " $row\$" || why "no control for \"$row\""
+	done < <(table_rows)
+	[ ! -s "$reason" ] && [ "$(table_rows | wc -l)" -ge 5 ]
+}
+
+before=
+for c in "${controls[@]}"; do
+	read -r program kind row <<<"$c"
+	[ $# = 0 ] || [[ " $* " == *" $program "* ]] || continue
+	if [ "$program" != "$before" ]; then
+		check "$program: an image" image_of "$program"
+		before=$program
+	fi
+	verdict=
+	check "$program fails without $kind" control "$program" "$kind"
+	[ -z "$verdict" ] || echo "# it $verdict"
+done
+[ $# -gt 0 ] || check "each row of the table has a control" all_rows
+finish
