@@ -14,7 +14,7 @@
 . "$(dirname "$0")/lib.sh"
 
 programs=("$@")
-[ $# -gt 0 ] || programs=(regs threads memory shm signals timers pids files pipes syscalls)
+[ $# -gt 0 ] || programs=(regs threads memory shm signals timers pids files pipes syscalls fragile)
 
 for p in "${programs[@]}"; do
 	check_program "$p"

@@ -3,20 +3,18 @@
  * System calls that sleep while the job is saved: nobody but their own event
  * may end them, with their own result, and timeouts go on with what is left.
  *
- * Not here: epoll_wait, sigtimedwait and others of signal(7)'s list, which
- * fail with EINTR after any stop.
+ * Those that fail with EINTR after any other stop are in fragile.c, timeouts
+ * that run out in timeouts.c.
  */
 #include <linux/futex.h>
 #include <poll.h>
-#include <pthread.h>
 #include <sys/select.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
-#include "workload.h"
+#include "sleeper.h"
 
 #define LONG_S 5000
 
-static volatile bool ending;
 static int empty[2], full[2], for_poll[2];
 static uint32_t word, timed_word;
 static pid_t child;
@@ -37,27 +35,6 @@ static long futex_wait(uint32_t *addr, const struct timespec *timeout)
 	return syscall(SYS_futex, addr, FUTEX_WAIT, 0, timeout, NULL, 0);
 }
 
-static void expect(const char *what, bool good, long ret, int err)
-{
-	wl_check(ending, "%s returned %ld (%s) although nothing happened", what, ret,
-		 ret < 0 ? strerror(err) : "success");
-	wl_check(good, "%s returned %ld (%s) at the end", what, ret, ret < 0 ? strerror(err) : "success");
-}
-
-#define SLEEPER(name, call, good)				\
-	static volatile bool name##_done;			\
-								\
-	static void *sleep_##name(void *arg)			\
-	{							\
-		long ret;					\
-								\
-		errno = 0;					\
-		ret = (call);					\
-		expect(#name, (good), ret, errno);		\
-		name##_done = true;				\
-		return arg;					\
-	}
-
 static char byte;
 static const struct timespec far = { .tv_sec = LONG_S };
 static struct timespec left, until;
@@ -68,39 +45,14 @@ static bool left_ok(void)
 	return left.tv_sec > LONG_S - 2000 && left.tv_sec < LONG_S;
 }
 
-/* With SIGUSR1 let in for the time of the call only. */
 static long do_sigsuspend(void)
 {
-	sigset_t blocked, open;
-	long ret;
-	int err;
-
-	sigemptyset(&blocked);
-	sigaddset(&blocked, SIGUSR1);
-	pthread_sigmask(SIG_BLOCK, &blocked, &open);
-	ret = sigsuspend(&open);
-	err = errno;
-	pthread_sigmask(SIG_SETMASK, NULL, &blocked);
-	wl_check(sigismember(&blocked, SIGUSR1), "after sigsuspend another mask is in force");
-	errno = err;
-	return ret;
+	return WITH_SIGUSR1("sigsuspend", sigsuspend(&open));
 }
 
 static long do_ppoll(void)
 {
-	sigset_t blocked, open;
-	long ret;
-	int err;
-
-	sigemptyset(&blocked);
-	sigaddset(&blocked, SIGUSR1);
-	pthread_sigmask(SIG_BLOCK, &blocked, &open);
-	ret = ppoll(NULL, 0, &far, &open);
-	err = errno;
-	pthread_sigmask(SIG_SETMASK, NULL, &blocked);
-	wl_check(sigismember(&blocked, SIGUSR1), "after ppoll another mask is in force");
-	errno = err;
-	return ret;
+	return WITH_SIGUSR1("ppoll", ppoll(NULL, 0, &far, &open));
 }
 
 static long do_select(void)
@@ -154,13 +106,7 @@ static void *sleep_short(void *arg)
 
 static volatile bool short_done;
 
-#define S(name) { #name, sleep_##name, &name##_done, 0 }
-static struct sleeper {
-	const char *name;
-	void *(*run)(void *);
-	volatile bool *done;
-	pthread_t thread;
-} sleepers[] = {
+static struct sleeper sleepers[] = {
 	S(read), S(write), S(futex), S(futex_timeout), S(nanosleep), S(clock_nanosleep), S(pause),
 	S(sigsuspend), S(poll), S(poll_timeout), S(ppoll), S(select), S(waitpid), S(short),
 };
@@ -194,21 +140,16 @@ static void set_up(void)
 	}
 	wl_must(clock_gettime(CLOCK_MONOTONIC, &until));
 	until.tv_sec += LONG_S;
-	for (size_t i = 0; i < NR; i++)
-		wl_check(pthread_create(&sleepers[i].thread, NULL, sleepers[i].run, NULL) == 0,
-			 "no thread can be created");
+	sl_start(sleepers, NR);
 }
 
-/* Until it has returned: just restarted, it may not be asleep again yet. */
-static void wake(const char *name, uint32_t *futex)
+/* Just restarted, it may not be asleep again yet. */
+static void wake_futex(const char *name, uint32_t *futex)
 {
 	struct sleeper *s = sleeper(name);
 
 	for (int i = 0; i < 10000 && !*s->done; i++) {
-		if (futex)
-			syscall(SYS_futex, futex, FUTEX_WAKE, 1, NULL, NULL, 0);
-		else
-			wl_check(pthread_kill(s->thread, SIGUSR1) == 0, "%s is gone", name);
+		syscall(SYS_futex, futex, FUTEX_WAKE, 1, NULL, NULL, 0);
 		wl_pause_ms(1);
 	}
 	wl_check(*s->done, "%s does not wake", name);
@@ -221,13 +162,13 @@ static void wake_all(void)
 	ending = true;
 	wl_check(write(empty[1], "r", 1) == 1, "write: %s", strerror(errno));
 	wl_check(read(full[0], junk, sizeof(junk)) == sizeof(junk), "read: %s", strerror(errno));
-	wake("futex", &word);
-	wake("futex_timeout", &timed_word);
-	wake("nanosleep", NULL);
-	wake("clock_nanosleep", NULL);
-	wake("pause", NULL);
-	wake("sigsuspend", NULL);
-	wake("ppoll", NULL);
+	wake_futex("futex", &word);
+	wake_futex("futex_timeout", &timed_word);
+	sl_signal(sleeper("nanosleep"), SIGUSR1);
+	sl_signal(sleeper("clock_nanosleep"), SIGUSR1);
+	sl_signal(sleeper("pause"), SIGUSR1);
+	sl_signal(sleeper("sigsuspend"), SIGUSR1);
+	sl_signal(sleeper("ppoll"), SIGUSR1);
 	wl_check(write(for_poll[1], "p", 1) == 1, "write: %s", strerror(errno));
 	wl_must(kill(child, SIGKILL));
 }
@@ -241,7 +182,6 @@ int main(int argc, char **argv)
 	wl_must(sigaction(SIGUSR1, &interrupts, NULL));
 	wl_must(sigaction(SIGUSR2, &restarts, NULL));
 	set_up();
-	wl_pause_ms(200);		/* until all sleep; one that does not yet is no error */
 	wl_ready();
 	do {
 		/* A handler with SA_RESTART does not end a read. */
@@ -253,9 +193,7 @@ int main(int argc, char **argv)
 		wl_pause_ms(10);
 	} while (!wl_stopping());
 	wake_all();
-	for (size_t i = 0; i < NR; i++)
-		wl_check(pthread_join(sleepers[i].thread, NULL) == 0, "%s cannot be joined",
-			 sleepers[i].name);
+	sl_join(sleepers, NR);
 	wl_passed();
 	return 0;
 }

@@ -11,6 +11,7 @@
 #include <linux/cred.h>
 #include <linux/fdtable.h>
 #include <linux/fs_struct.h>
+#include <linux/ktime.h>
 #include <linux/nsproxy.h>
 #include <linux/pid_namespace.h>
 #include <linux/sched/jobctl.h>
@@ -236,6 +237,8 @@ static int process_dump(struct ckpt_session *s, struct ckpt_process *p)
 	if (t->signal->is_child_subreaper)
 		rec->flags |= CKPT_PROCESS_CHILD_SUBREAPER;
 	rec->oom_score_adj = t->signal->oom_score_adj;
+	rec->monotonic_ns = ktime_get_ns();
+	rec->boottime_ns = ktime_get_boottime_ns();
 	get_task_comm(rec->comm, t);
 	return 0;
 }

@@ -3,7 +3,8 @@
  * Saved: what struct ckpt_rec_thread has.  Of a thread frozen inside of
  * sigsuspend(2), ppoll(2) and their like the mask saved is the one that the
  * system call replaced for its duration: the call is restarted and replaces it
- * again.
+ * again.  Of a sleep on the CPU time of a process nothing is saved: it ends with
+ * EINTR and the time left, which the kernel has already told the program.
  *
  * Restored here, by the thread itself as its last acts before user mode: the
  * signal mask, for until then it blocks everything, and rseq, because the
@@ -34,12 +35,14 @@ static u64 time_left(u64 expires_ns, clockid_t clock)
 
 	switch (clock) {
 	case CLOCK_REALTIME:
+	case CLOCK_REALTIME_ALARM:
 		now = ktime_get_real();
 		break;
 	case CLOCK_TAI:
 		now = ktime_get_clocktai();
 		break;
 	case CLOCK_BOOTTIME:
+	case CLOCK_BOOTTIME_ALARM:
 		now = ktime_get_boottime();
 		break;
 	default:
@@ -57,6 +60,8 @@ static void dump_restart(struct ckpt_rec_thread *rec, struct task_struct *t)
 	switch (ckpt_regs_sleeping_call(t)) {
 	case __NR_nanosleep:
 	case __NR_clock_nanosleep:
+		if (rb->nanosleep.clockid < 0)
+			break;
 		rec->restart_kind = CKPT_RESTART_NANOSLEEP;
 		rec->restart_clock = rb->nanosleep.clockid;
 		rec->restart_ns = time_left(rb->nanosleep.expires, rb->nanosleep.clockid);

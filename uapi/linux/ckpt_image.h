@@ -113,6 +113,9 @@ enum ckpt_record_type {
  * @flags: CKPT_PROCESS_*
  * @oom_score_adj: as /proc/PID/oom_score_adj
  * @pad: zero
+ * @monotonic_ns: CLOCK_MONOTONIC when it was saved: deadlines of system calls
+ *	that sleep refer to it
+ * @boottime_ns: CLOCK_BOOTTIME, likewise
  * @comm: the leader's name, NUL terminated
  */
 struct ckpt_rec_process {
@@ -126,6 +129,8 @@ struct ckpt_rec_process {
 	__u32 flags;
 	__s32 oom_score_adj;
 	__u32 pad;
+	__u64 monotonic_ns;
+	__u64 boottime_ns;
 	char comm[CKPT_COMM_LEN];
 };
 

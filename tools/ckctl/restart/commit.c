@@ -9,12 +9,13 @@
 
 #include "../out.h"
 
-static int set_thread(struct restart *r, const struct image_thread *t)
+static int set_thread(struct restart *r, const struct image_process *p,
+		      const struct image_thread *t)
 {
 	const struct ckpt_rec_thread *rec = t->rec;
 	struct user_regs_struct regs;
 	struct nl_msg *msg;
-	int rc = regs_restart(t, &regs), err;
+	int rc = regs_restart(p, t, &regs), err;
 
 	if (rc)
 		return rc;
@@ -47,7 +48,7 @@ int commit(struct restart *r)
 		const struct image_process *p = &r->image->processes[i];
 
 		for (t = 0; t < p->nr_threads && !rc; t++)
-			rc = set_thread(r, &p->threads[t]);
+			rc = set_thread(r, p, &p->threads[t]);
 	}
 	msg = rc ? NULL : nl_new(r->nl, CKPT_CMD_COMMIT);
 	if (!msg)

@@ -5,9 +5,13 @@
  * own code for that, which restarts the call from its arguments, or makes it
  * end with EINTR when a handler runs first.
  *
- * Left to do here are calls with a relative timeout: the kernel remembers the
- * time left in memory that is gone.  They get it as argument instead, placed
- * below the stack, where a signal frame could be as well.
+ * Left to do here are timeouts.  Of some calls with a relative one the kernel
+ * remembers the time left in memory that is gone: they get it as argument
+ * instead, placed below the stack, where a signal frame could be as well.  And
+ * deadlines on a clock that begins with each boot are moved: by what this clock
+ * differs now from what it was at the checkpoint.
+ *
+ * Deadlines that a program has only in its variables cannot be seen from here.
  */
 #include "restart.h"
 
@@ -21,10 +25,12 @@
 #include "../out.h"
 
 /* linux/errno.h of the kernel: never seen by programs. */
+#define ERESTARTSYS		512
 #define ERESTARTNOHAND		514
 #define ERESTART_RESTARTBLOCK	516
 
 #define RED_ZONE		128
+#define NSEC_PER_SEC		1000000000ULL
 #define NO_SYSCALL		(~0ULL)
 
 /* From the arguments, but EINTR when a handler runs, as it was before. */
@@ -40,8 +46,8 @@ static void put_timespec(const struct image_thread *t, const struct user_regs_st
 			 uint64_t ns, unsigned long long *arg)
 {
 	struct timespec ts = {
-		.tv_sec = (time_t)(ns / 1000000000),
-		.tv_nsec = (long)(ns % 1000000000),
+		.tv_sec = (time_t)(ns / NSEC_PER_SEC),
+		.tv_nsec = (long)(ns % NSEC_PER_SEC),
 	};
 	uint64_t at = (regs->rsp - RED_ZONE - sizeof(ts)) & ~(uint64_t)15;
 	struct iovec from = { &ts, sizeof(ts) }, to = { (void *)at, sizeof(ts) };
@@ -56,7 +62,7 @@ static uint64_t now_ns(clockid_t clock)
 
 	if (clock_gettime(clock, &ts) < 0)
 		return 0;
-	return (uint64_t)ts.tv_sec * 1000000000 + (uint64_t)ts.tv_nsec;
+	return (uint64_t)ts.tv_sec * NSEC_PER_SEC + (uint64_t)ts.tv_nsec;
 }
 
 static void futex_again(const struct image_thread *t, struct user_regs_struct *regs)
@@ -102,14 +108,74 @@ static void timeout_again(const struct image_thread *t, struct user_regs_struct 
 	}
 }
 
-int regs_restart(const struct image_thread *t, struct user_regs_struct *regs)
+/* The timespec at @arg is a deadline on @clock. */
+static void move_deadline(const struct image_process *p, const struct image_thread *t,
+			  const struct user_regs_struct *regs, unsigned long long clock,
+			  unsigned long long *arg)
 {
+	struct timespec ts;
+	struct iovec to = { &ts, sizeof(ts) }, from = { (void *)*arg, sizeof(ts) };
+	uint64_t then, deadline;
+
+	switch (clock) {
+	case CLOCK_MONOTONIC:
+		then = p->rec->monotonic_ns;
+		break;
+	case CLOCK_BOOTTIME:
+	case CLOCK_BOOTTIME_ALARM:
+		clock = CLOCK_BOOTTIME;
+		then = p->rec->boottime_ns;
+		break;
+	default:
+		return;
+	}
+	if (!*arg || process_vm_readv(t->rec->tid, &to, 1, &from, 1, 0) != sizeof(ts))
+		return;
+	/* One that is as good as never, or that the kernel will refuse, stays. */
+	if (ts.tv_sec < 0 || (uint64_t)ts.tv_sec >= INT64_MAX / NSEC_PER_SEC / 2 || ts.tv_nsec < 0 ||
+	    (uint64_t)ts.tv_nsec >= NSEC_PER_SEC)
+		return;
+	deadline = (uint64_t)ts.tv_sec * NSEC_PER_SEC + (uint64_t)ts.tv_nsec;
+	put_timespec(t, regs, now_ns((clockid_t)clock) + (deadline > then ? deadline - then : 0), arg);
+}
+
+/* A call that is made again from its arguments, whose timeout is a deadline. */
+static void deadline_again(const struct image_process *p, const struct image_thread *t,
+			   struct user_regs_struct *regs)
+{
+	int op = (int)regs->rsi & FUTEX_CMD_MASK;
+
+	switch (regs->orig_rax) {
+	case SYS_clock_nanosleep:
+		if (regs->rsi & TIMER_ABSTIME)
+			move_deadline(p, t, regs, regs->rdi, &regs->rdx);
+		return;
+	case SYS_futex_waitv:
+		move_deadline(p, t, regs, regs->r8, &regs->r10);
+		return;
+	case SYS_futex:
+		if ((op == FUTEX_LOCK_PI2 || op == FUTEX_WAIT_REQUEUE_PI) &&
+		    !(regs->rsi & FUTEX_CLOCK_REALTIME))
+			move_deadline(p, t, regs, CLOCK_MONOTONIC, &regs->r10);
+		return;
+	}
+}
+
+int regs_restart(const struct image_process *p, const struct image_thread *t,
+		 struct user_regs_struct *regs)
+{
+	unsigned long long code;
+
 	if (t->regs_len != sizeof(*regs))
 		return fail(CK_DAMAGED, "the image has registers of an impossible size for thread %d",
 			    t->rec->tid);
 	memcpy(regs, t->regs, sizeof(*regs));
-	if (regs->orig_rax != NO_SYSCALL &&
-	    regs->rax == (unsigned long long)-ERESTART_RESTARTBLOCK)
+	code = -regs->rax;
+	if (regs->orig_rax == NO_SYSCALL)
+		return CK_OK;
+	if (code == ERESTART_RESTARTBLOCK)
 		timeout_again(t, regs);
+	else if (code >= ERESTARTSYS && code <= ERESTARTNOHAND)
+		deadline_again(p, t, regs);
 	return CK_OK;
 }

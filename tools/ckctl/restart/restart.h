@@ -180,8 +180,9 @@ int commit(struct restart *r);
 
 struct user_regs_struct;
 
-/* The registers with which a parked thread goes on: those saved, with the time
- * left of a system call that sleeps. */
-int regs_restart(const struct image_thread *t, struct user_regs_struct *regs);
+/* The registers with which thread @t of @p goes on, which is parked: those saved,
+ * with the time left of a system call that sleeps. */
+int regs_restart(const struct image_process *p, const struct image_thread *t,
+		 struct user_regs_struct *regs);
 
 #endif
