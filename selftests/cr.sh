@@ -14,7 +14,11 @@
 . "$(dirname "$0")/lib.sh"
 
 programs=("$@")
-[ $# -gt 0 ] || programs=(regs threads memory shm signals timers pids files pipes syscalls fragile)
+[ $# -gt 0 ] || programs=(
+	regs threads memory shm signals timers pids
+	files pipes events
+	syscalls fragile
+)
 
 for p in "${programs[@]}"; do
 	check_program "$p"

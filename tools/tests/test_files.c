@@ -13,20 +13,25 @@
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/file.h>
+#include <sys/inotify.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/signalfd.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/timerfd.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "out.h"
+#include "state/epoll.h"
 #include "state/files.h"
 #include "state/proc.h"
 #include "tap.h"
 
-extern const struct state_ops state_files, state_pipes;
+extern const struct state_ops state_fds, state_pipes, state_eventfd, state_timerfd, state_signalfd,
+	state_epoll;
 
 static char dir[] = "/tmp/ckpt-unit-XXXXXX";
 static int outside[2];			/* a pipe whose other end the test keeps */
@@ -57,8 +62,9 @@ static pid_t look(struct dump *d, void (*set_up)(void))
 	memset(d, 0, sizeof(*d));
 	d->procs = calloc(1, sizeof(*d->procs));
 	d->nr_procs = 1;
-	if (!d->procs || proc_open(d->procs, pid) || proc_read_all(d) || state_files.check(d) ||
-	    state_pipes.check(d)) {
+	if (!d->procs || proc_open(d->procs, pid) || proc_read_all(d) || state_fds.check(d) ||
+	    state_pipes.check(d) || state_eventfd.check(d) || state_timerfd.check(d) ||
+	    state_signalfd.check(d) || state_epoll.check(d)) {
 		ok(false, "the state of a child is read");
 		exit(done());
 	}
@@ -86,11 +92,9 @@ static void refused(const char *what, void (*set_up)(void), const char *word)
 }
 
 static void has_socket(void) { socket(AF_UNIX, SOCK_STREAM, 0); }
-static void has_eventfd(void) { eventfd(0, 0); }
-static void has_epoll(void) { epoll_create1(0); }
+static void has_inotify(void) { inotify_init(); }
 static void has_memfd(void) { memfd_create("x", 0); }
 static void has_pidfd(void) { syscall(SYS_pidfd_open, getpid(), 0); }
-static void has_fifo(void) { mkfifo("fifo", 0600); open("fifo", O_RDWR); }
 static void has_proc(void) { open("/proc/self/status", O_RDONLY); }
 static void has_device(void) { open("/dev/kmsg", O_RDONLY | O_NONBLOCK); }
 static void has_packets(void) { int p[2]; if (pipe2(p, O_DIRECT)) _exit(1); }
@@ -110,6 +114,16 @@ static void has_posix_lock(void)
 	struct flock l = { .l_type = F_WRLCK };
 
 	fcntl(open("locked2", O_RDWR | O_CREAT, 0600), F_SETLK, &l);
+}
+
+/* Its file lives on as the test's own. */
+static void has_lost_watch(void)
+{
+	struct epoll_event event = { .events = EPOLLIN };
+
+	epoll_ctl(epoll_create1(0), EPOLL_CTL_ADD, outside[0], &event);
+	close(outside[0]);
+	close(outside[1]);
 }
 
 static void has_removed(void)
@@ -205,6 +219,32 @@ static void streams(void)
 static void has_input(void) { dup2(outside[0], 0); dup2(0, 8); close(outside[1]); }
 static void has_output(void) { dup2(outside[1], 1); dup2(1, 2); dup2(2, 9); close(outside[0]); }
 
+static void has_fifo_input(void) { mkfifo("fifo", 0600); dup2(open("fifo", O_RDONLY | O_NONBLOCK), 0); }
+static void has_fifo_end(void) { dup2(open("fifo", O_RDONLY | O_NONBLOCK), 20); }
+static void has_fifo(void) { dup2(open("fifo", O_RDWR), 1); }
+
+static void fifos(void)
+{
+	struct dump d;
+	pid_t pid;
+	int fd;
+
+	pid = look(&d, has_fifo_input);
+	ok(d.nr_obstacles == 0 && find(&d, 0)->file->rec.kind == CKPT_FILE_STDIO,
+	   "a named pipe as standard input");
+	end(&d, pid);
+	pid = look(&d, has_fifo_end);
+	fd = open("fifo", O_WRONLY | O_NONBLOCK);
+	ok(fd >= 0 && d.nr_obstacles == 0 && find(&d, 20)->file->rec.kind == CKPT_FILE_FIFO,
+	   "one end of a named pipe");
+	end(&d, pid);
+	close(fd);
+	pid = look(&d, has_fifo);
+	ok(d.nr_obstacles == 0 && find(&d, 1)->file->rec.kind == CKPT_FILE_FIFO,
+	   "both ends of a named pipe, as standard output");
+	end(&d, pid);
+}
+
 static void roles(void)
 {
 	struct dump d;
@@ -275,17 +315,122 @@ static void pipes(void)
 	close(fill[1]);
 }
 
+/* ---- what a file needs a record of its own for ---- */
+
+static int semaphore, counter, timer, signals, watcher, other;
+
+static void has_events(void)
+{
+	struct epoll_event event = { .events = EPOLLIN | EPOLLET, .data.u64 = 0x123456789abcdefULL };
+	struct itimerspec its = { { 50, 0 }, { 1000, 5 } };
+	sigset_t mask;
+
+	semaphore = eventfd(1, EFD_SEMAPHORE | EFD_NONBLOCK);
+	counter = eventfd(3, 0);
+	timer = timerfd_create(CLOCK_BOOTTIME, 0);
+	timerfd_settime(timer, 0, &its, NULL);
+	sigemptyset(&mask);
+	sigaddset(&mask, SIGUSR1);
+	sigaddset(&mask, 64);
+	signals = signalfd(-1, &mask, 0);
+	other = dup(signals);
+	watcher = epoll_create1(0);
+	epoll_ctl(watcher, EPOLL_CTL_ADD, counter, &event);
+	event.events = EPOLLOUT | EPOLLONESHOT;
+	epoll_ctl(watcher, EPOLL_CTL_ADD, signals, &event);
+	close(signals);
+}
+
+static const void *state_of(const struct dump *d, int fd)
+{
+	static const char nothing[128];
+	const struct dump_fd *f = find(d, fd);
+
+	return f && f->file->state ? f->file->state : nothing;
+}
+
+static void events(void)
+{
+	const struct ckpt_rec_eventfd *event;
+	const struct ckpt_rec_timerfd *time;
+	const struct ckpt_rec_signalfd *signal;
+	const struct ckpt_rec_epoll *epoll;
+	const struct ckpt_epoll_watch *w;
+	const struct dump_file *f;
+	struct dump d;
+	pid_t pid;
+
+	/* The numbers are those that the child will get. */
+	semaphore = dup(0);
+	close(semaphore);
+	counter = semaphore + 1, timer = semaphore + 2, signals = semaphore + 3;
+	other = semaphore + 4, watcher = semaphore + 5;
+	pid = look(&d, has_events);
+	if (syscall(SYS_kcmp, pid, pid, KCMP_FILE, 0, 0) < 0) {
+		skip("no kcmp(2) here");
+		end(&d, pid);
+		return;
+	}
+	ok(d.nr_obstacles == 0, "files that events come from are no obstacle%s%s",
+	   d.nr_obstacles ? ": " : "", d.nr_obstacles ? d.obstacles[0] : "");
+	event = state_of(&d, semaphore);
+	ok(event->count == 1 && event->semaphore, "a semaphore of 1");
+	event = state_of(&d, counter);
+	ok(event->count == 3 && !event->semaphore, "a counter of 3");
+	time = state_of(&d, timer);
+	ok(time->clock == CLOCK_BOOTTIME && time->interval_ns == 50000000000ULL && !time->ticks &&
+	   time->value_ns > 900000000000ULL && time->value_ns <= 1000000000005ULL,
+	   "a timer with its period and the time left");
+	signal = state_of(&d, other);
+	ok(signal->mask == (1ULL << (SIGUSR1 - 1) | 1ULL << 63), "a mask of signals");
+	epoll = state_of(&d, watcher);
+	f = find(&d, watcher)->file;
+	w = (const struct ckpt_epoll_watch *)(epoll + 1);
+	if (!ok(epoll->nr_watches == 2, "two watches"))
+		return;
+	if (w->fd != counter)
+		w++;
+	ok(w->fd == counter && w->events == (EPOLLIN | EPOLLET | EPOLLERR | EPOLLHUP) &&
+	   w->data == 0x123456789abcdefULL, "events and data of a watch");
+	ok(f->watched[0]->file != f->watched[1]->file &&
+	   (f->watched[0]->fd == other || f->watched[1]->fd == other),
+	   "one that lives on under another number");
+	end(&d, pid);
+}
+
+static void watch_lines(void)
+{
+	static const char *const bad[] = {
+		"", "\n\n", "pos:\t0\nflags:\t02\n", "tfd:", "tfd: -1 events: 1 data: 2 pos:0 ino:3 sdev:4\n",
+		"tfd: 5 events: zz data: 2 pos:0 ino:3\n", "tfd: 5 events: 1 data: 2 pos:0",
+		"xtfd: 5 events: 1 data: 2 pos:0 ino:3\n",
+	};
+	struct ckpt_epoll_watch w;
+	char longest[2000];
+	uint64_t ino;
+	size_t i;
+
+	for (i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+		ok(!epoll_next(bad[i], &w, &ino), "no watch in text %zu", i);
+	memset(longest, ' ', sizeof(longest) - 1);
+	memcpy(longest, "tfd:", 4);
+	longest[sizeof(longest) - 1] = '\0';
+	ok(!epoll_next(longest, &w, &ino), "a line without an end");
+	ok(epoll_next("pos: 0\ntfd:        5 events: 40000019 data: ffffffffffffffff  pos:0 ino:1f sdev:e\n",
+		      &w, &ino) && w.fd == 5 && w.events == 0x40000019 && w.data == ~0ULL && ino == 31,
+	   "a watch as the kernel writes it");
+}
+
 int main(void)
 {
 	close_range(3, ~0U, 0);
 	if (!mkdtemp(dir) || chdir(dir) < 0 || pipe2(outside, O_CLOEXEC) < 0)
 		return 1;
 	refused("a socket", has_socket, "a socket");
-	refused("an eventfd", has_eventfd, "an eventfd");
-	refused("an epoll instance", has_epoll, "an epoll instance");
+	refused("an inotify instance", has_inotify, "an inotify instance");
+	refused("an epoll that watches what is gone", has_lost_watch, "epoll instance");
 	refused("a memfd", has_memfd, "a memfd");
 	refused("a pidfd", has_pidfd, "pidfd");
-	refused("a named pipe", has_fifo, "a named pipe");
 	refused("a file of /proc", has_proc, "belongs to a process");
 	if (geteuid() == 0)
 		refused("a device", has_device, "a device");
@@ -299,7 +444,10 @@ int main(void)
 	files();
 	streams();
 	roles();
+	fifos();
 	pipes();
+	events();
+	watch_lines();
 	if (chdir("/") == 0 && system("rm -rf /tmp/ckpt-unit-??????") != 0)
 		diag("%s is left behind", dir);
 	return done();

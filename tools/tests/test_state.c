@@ -20,12 +20,13 @@
 #include "state/state.h"
 #include "tap.h"
 
-extern const struct state_ops state_files, state_pipes, state_fs, state_rlimits, state_sched,
-	state_cred;
+extern const struct state_ops state_fds, state_files, state_stdio, state_pipes, state_eventfd,
+	state_timerfd, state_signalfd, state_epoll, state_fs, state_rlimits, state_sched, state_cred;
 
 /* All but what needs the module. */
 static const struct state_ops *const rows[] = {
-	&state_files, &state_pipes, &state_fs, &state_rlimits, &state_sched, &state_cred,
+	&state_fds, &state_files, &state_stdio, &state_pipes, &state_eventfd, &state_timerfd,
+	&state_signalfd, &state_epoll, &state_fs, &state_rlimits, &state_sched, &state_cred,
 };
 
 #define NR_ROWS	(sizeof(rows) / sizeof(rows[0]))
@@ -187,7 +188,7 @@ static void save(pid_t pid)
 	waitpid(pid, NULL, 0);
 	/* The rest works with what was read. */
 	for (i = 0; i < NR_ROWS; i++)
-		ok(!rows[i]->dump(&d), "%s: dump", rows[i]->name);
+		ok(!rows[i]->dump || !rows[i]->dump(&d), "%s: dump", rows[i]->name);
 	dump_free(&d);
 	resolve();
 }
@@ -230,6 +231,7 @@ static int look_around(void)
 
 static int prepare(struct restore *r, bool force)
 {
+	static unsigned char fates[32];
 	static int file_fds[32];
 	size_t i;
 	int rc = CK_OK;
@@ -239,7 +241,10 @@ static int prepare(struct restore *r, bool force)
 			close(file_fds[i]);
 		file_fds[i] = -1;
 	}
-	*r = (struct restore){.image = &img, .fd_base = BASE, .file_fds = file_fds, .force = force};
+	memset(fates, 0, sizeof(fates));
+	*r = (struct restore){
+		.image = &img, .fd_base = BASE, .file_fds = file_fds, .file_fate = fates, .force = force,
+	};
 	for (i = 0; i < 3; i++)
 		r->std_fds[i] = fcntl((int)i, F_DUPFD_CLOEXEC, BASE);
 	for (i = 0; i < NR_ROWS && !rc; i++)
@@ -259,6 +264,8 @@ static void restore(const char *what)
 
 	if (!ok(prepare(&r, false) == CK_OK, "%s: prepare", what))
 		return;
+	for (i = 0; i < NR_ROWS; i++)
+		ok(!rows[i]->commit || !rows[i]->commit(&r), "%s: %s: commit", what, rows[i]->name);
 	pid = fork();
 	if (pid == 0) {
 		for (i = 0; i < NR_ROWS; i++)
@@ -281,6 +288,40 @@ static void append(const char *name, const char *text)
 	close(fd);
 }
 
+/* The job's output, and what others do with it. */
+static void log_changes(const char *sentence)
+{
+	struct restore r;
+	struct stat st;
+	int fd;
+
+	ok(truncate("data", 8) == 0 && prepare(&r, false) == CK_REFUSED, "(the data is put back)");
+	/* As the checkpoint knew it: the rest is about the log. */
+	for (size_t i = 0; i < img.nr_files; i++)
+		if (strstr(files[i].path, "/data")) {
+			struct ckpt_rec_file *rec = (struct ckpt_rec_file *)files[i].rec;
+
+			stat("data", &st);
+			rec->mtime_sec = st.st_mtim.tv_sec;
+			rec->mtime_nsec = (uint32_t)st.st_mtim.tv_nsec;
+		}
+	append("log", "three\n");
+	ok(prepare(&r, false) == CK_OK && stat("log", &st) == 0 && st.st_size == 10,
+	   "nothing is cut before the end");
+	close_range(BASE, ~0U, 0);
+	fd = open("log", O_WRONLY | O_APPEND);
+	ok(prepare(&r, false) == CK_OK && state_files.commit(&r) == CK_OK && stat("log", &st) == 0 &&
+	   st.st_size == 10, "a log that somebody else writes is not cut back");
+	close_range(BASE, ~0U, 0);
+	close(fd);
+	ok(prepare(&r, false) == CK_OK && state_files.commit(&r) == CK_OK && stat("log", &st) == 0 &&
+	   st.st_size == 4, "one that nobody else writes is");
+	close_range(BASE, ~0U, 0);
+	ok(rename("log", "older") == 0 && (fd = open("log", O_WRONLY | O_CREAT, 0600)) >= 0 &&
+	   write(fd, "something", 9) == 9 && prepare(&r, false) == CK_REFUSED &&
+	   strstr(sentence, "replaced"), "another log in its place: %s", sentence);
+}
+
 /* What must be refused, and what --force is for. */
 static void changes(void)
 {
@@ -290,6 +331,9 @@ static void changes(void)
 	size_t i;
 
 	fail_capture(sentence, sizeof(sentence));
+	append("data", "ijkl");
+	ok(prepare(&r, false) == CK_REFUSED && strstr(sentence, "has changed"),
+	   "a file that it wrote in the middle: %s", sentence);
 	ok(truncate("data", 3) == 0 && prepare(&r, false) == CK_REFUSED &&
 		   strstr(sentence, "shorter"),
 	   "a file that is shorter than then: %s", sentence);
@@ -311,6 +355,7 @@ static void changes(void)
 		   strstr(sentence, "changed"),
 	   "a file that it only reads has changed: %s", sentence);
 	((struct ckpt_rec_file *)files[i].rec)->flags = flags;
+	log_changes(sentence);
 	close_range(BASE, ~0U, 0);
 	fail_capture(NULL, 0);
 }
@@ -325,8 +370,7 @@ int main(void)
 	restore("at once");
 	restore("once more");
 	append("log", "two\n");
-	append("data", "ijkl");
-	restore("after files have grown");
+	restore("after its output has grown");
 	changes();
 	if (chdir("/") == 0 && system("rm -rf /tmp/ckpt-unit-??????") != 0)
 		diag("%s is left behind", dir);

@@ -71,6 +71,10 @@ struct ckpt_record {
  * @CKPT_REC_FILE: struct ckpt_rec_file, then the path
  * @CKPT_REC_PIPE: struct ckpt_rec_pipe, then the bytes in flight
  * @CKPT_REC_SCHED: struct ckpt_rec_sched
+ * @CKPT_REC_EVENTFD: struct ckpt_rec_eventfd
+ * @CKPT_REC_TIMERFD: struct ckpt_rec_timerfd
+ * @CKPT_REC_SIGNALFD: struct ckpt_rec_signalfd
+ * @CKPT_REC_EPOLL: struct ckpt_rec_epoll, then struct ckpt_epoll_watch[]
  * @__CKPT_REC_MAX: one more than the last
  */
 enum ckpt_record_type {
@@ -96,6 +100,10 @@ enum ckpt_record_type {
 	CKPT_REC_FILE,
 	CKPT_REC_PIPE,
 	CKPT_REC_SCHED,
+	CKPT_REC_EVENTFD,
+	CKPT_REC_TIMERFD,
+	CKPT_REC_SIGNALFD,
+	CKPT_REC_EPOLL,
 	__CKPT_REC_MAX,
 };
 
@@ -511,10 +519,16 @@ struct ckpt_rec_fd {
  * enum ckpt_file_kind - what an open file description refers to
  * @CKPT_FILE_REG: a regular file
  * @CKPT_FILE_DIR: a directory
- * @CKPT_FILE_CHR: a character device without state: null, zero, full, random, urandom
+ * @CKPT_FILE_CHR: a character device without state: null, zero, full, random, urandom, tty
  * @CKPT_FILE_PIPE: an end of a pipe between the job's processes: object is the CKPT_REC_PIPE
  * @CKPT_FILE_STDIO: something outside of the job (terminal, pipe, socket) that
  *	stood at descriptor 0, 1 or 2: re-plugged by role to the new launch
+ * @CKPT_FILE_PATH: whatever is at a path, opened with O_PATH
+ * @CKPT_FILE_EVENTFD: its CKPT_REC_EVENTFD names it by its id; so do the following
+ * @CKPT_FILE_TIMERFD: …
+ * @CKPT_FILE_SIGNALFD: …
+ * @CKPT_FILE_EPOLL: …
+ * @CKPT_FILE_FIFO: an end of a named pipe, by its path: object is the CKPT_REC_PIPE
  */
 enum ckpt_file_kind {
 	CKPT_FILE_REG = 1,
@@ -522,6 +536,12 @@ enum ckpt_file_kind {
 	CKPT_FILE_CHR,
 	CKPT_FILE_PIPE,
 	CKPT_FILE_STDIO,
+	CKPT_FILE_PATH,
+	CKPT_FILE_EVENTFD,
+	CKPT_FILE_TIMERFD,
+	CKPT_FILE_SIGNALFD,
+	CKPT_FILE_EPOLL,
+	CKPT_FILE_FIFO,
 };
 
 /**
@@ -530,7 +550,7 @@ enum ckpt_file_kind {
  * @kind: enum ckpt_file_kind
  * @flags: O_* as fcntl(F_GETFL), access mode included
  * @pos: offset
- * @object: CKPT_FILE_PIPE: id of the pipe; CKPT_FILE_STDIO: 0, 1 or 2, the role
+ * @object: CKPT_FILE_PIPE, CKPT_FILE_FIFO: id of the pipe; CKPT_FILE_STDIO: 0, 1 or 2, the role
  * @dev: st_dev
  * @ino: st_ino
  * @rdev: st_rdev of a device
@@ -568,6 +588,76 @@ struct ckpt_rec_pipe {
 	__u64 id;
 	__u32 capacity;
 	__u32 data_len;
+};
+
+/**
+ * struct ckpt_rec_eventfd - eventfd(2)
+ * @file: id of the CKPT_REC_FILE
+ * @count: …
+ * @semaphore: 0 or 1, EFD_SEMAPHORE
+ * @pad: zero
+ */
+struct ckpt_rec_eventfd {
+	__u64 file;
+	__u64 count;
+	__u32 semaphore;
+	__u32 pad;
+};
+
+/**
+ * struct ckpt_rec_timerfd - timerfd_create(2)
+ * @file: id of the CKPT_REC_FILE
+ * @ticks: expirations that were not read yet
+ * @value_ns: time left, 0 when disarmed or expired
+ * @interval_ns: period, 0 for one shot
+ * @expiry_ns: with TFD_TIMER_ABSTIME on the wall clock: the time on that clock
+ * @clock: CLOCK_*
+ * @flags: TFD_TIMER_ABSTIME, TFD_TIMER_CANCEL_ON_SET as they were last set
+ */
+struct ckpt_rec_timerfd {
+	__u64 file;
+	__u64 ticks;
+	__u64 value_ns;
+	__u64 interval_ns;
+	__s64 expiry_ns;
+	__s32 clock;
+	__u32 flags;
+};
+
+/**
+ * struct ckpt_rec_signalfd - signalfd(2)
+ * @file: id of the CKPT_REC_FILE
+ * @mask: bit n-1 for signal n
+ */
+struct ckpt_rec_signalfd {
+	__u64 file;
+	__u64 mask;
+};
+
+/**
+ * struct ckpt_rec_epoll - epoll_create(2)
+ * @file: id of the CKPT_REC_FILE
+ * @nr_watches: struct ckpt_epoll_watch that follow
+ * @pad: zero
+ */
+struct ckpt_rec_epoll {
+	__u64 file;
+	__u32 nr_watches;
+	__u32 pad;
+};
+
+/**
+ * struct ckpt_epoll_watch - as epoll_ctl(2)
+ * @file: id of the CKPT_REC_FILE that is watched
+ * @data: epoll_event.data
+ * @fd: the number it was added by, which its descriptor need not have any more
+ * @events: EPOLL*; without any, a one-shot that has fired
+ */
+struct ckpt_epoll_watch {
+	__u64 file;
+	__u64 data;
+	__s32 fd;
+	__u32 events;
 };
 
 #endif /* _UAPI_LINUX_CKPT_IMAGE_H */

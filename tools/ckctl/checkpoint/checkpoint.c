@@ -151,7 +151,8 @@ static int open_processes(struct checkpoint *c)
 static void rehearse(struct checkpoint *c)
 {
 	struct dump d = {
-		.nr_procs = c->nr_early, .early_room = c->early_room, .streams = c->req->streams,
+		.nr_procs = c->nr_early, .early_room = c->early_room, .rehearsal = true,
+		.streams = c->req->streams,
 	};
 	size_t i;
 

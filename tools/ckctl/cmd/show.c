@@ -22,6 +22,12 @@ static const char *const file_kinds[] = {
 	[CKPT_FILE_CHR] = "device",
 	[CKPT_FILE_PIPE] = "pipe",
 	[CKPT_FILE_STDIO] = "stdio",
+	[CKPT_FILE_PATH] = "path",
+	[CKPT_FILE_EVENTFD] = "eventfd",
+	[CKPT_FILE_TIMERFD] = "timerfd",
+	[CKPT_FILE_SIGNALFD] = "signalfd",
+	[CKPT_FILE_EPOLL] = "epoll",
+	[CKPT_FILE_FIFO] = "fifo",
 };
 
 /* ---- sums ---- */

@@ -18,6 +18,8 @@
 /* The FPU's legacy area and the xsave header. */
 #define XSTATE_MIN	(512 + 64)
 #define MAX_AUXV	4096
+/* No system has more descriptors in a process, and one more is a number, too. */
+#define MAX_FD		(1 << 30)
 
 #define VMA_FLAGS	(MAP_PRIVATE | MAP_SHARED | MAP_GROWSDOWN | MAP_NORESERVE | MAP_LOCKED | \
 			 CKPT_VMA_ADVICE)
@@ -133,7 +135,7 @@ static int check_fds(const struct parse *p, struct image_process *proc)
 	for (i = 0; i < proc->nr_fds; i++) {
 		const struct ckpt_rec_fd *rec = proc->fds[i].rec;
 
-		if (rec->fd < 0 || (rec->flags & ~(uint32_t)FD_CLOEXEC))
+		if (rec->fd < 0 || rec->fd > MAX_FD || (rec->flags & ~(uint32_t)FD_CLOEXEC))
 			return damaged(p, rec, "descriptor %d of process %d cannot be", rec->fd,
 				       rec->pid);
 		if (i && rec->fd == proc->fds[i - 1].rec->fd)
@@ -208,6 +210,53 @@ static int check_tree(const struct parse *p)
 
 /* ---- objects ---- */
 
+/* An epoll may be asked for any of these; the kernel knows the rest. */
+static bool watches_make_sense(const struct image_file *file)
+{
+	size_t i;
+
+	for (i = 0; i < file->nr_watches; i++)
+		if (file->watches[i].fd < 0 || file->watches[i].fd > MAX_FD)
+			return false;
+	return true;
+}
+
+static bool timerfd_makes_sense(const struct ckpt_rec_timerfd *rec)
+{
+	return rec->value_ns <= INT64_MAX && rec->interval_ns <= INT64_MAX && rec->expiry_ns >= 0;
+}
+
+static bool file_makes_sense(const struct image_file *file)
+{
+	const struct ckpt_rec_file *rec = file->rec;
+	const struct ckpt_rec_eventfd *eventfd = file->state;
+
+	if (rec->pos < 0)
+		return false;
+	switch (rec->kind) {
+	case CKPT_FILE_REG:
+	case CKPT_FILE_DIR:
+	case CKPT_FILE_CHR:
+	case CKPT_FILE_PATH:
+	case CKPT_FILE_FIFO:
+		return file->path[0] == '/';
+	case CKPT_FILE_PIPE:
+		return true;
+	case CKPT_FILE_STDIO:
+		return rec->object <= 2;
+	case CKPT_FILE_EVENTFD:
+		return eventfd && eventfd->count != UINT64_MAX && eventfd->semaphore <= 1;
+	case CKPT_FILE_TIMERFD:
+		return file->state && timerfd_makes_sense(file->state);
+	case CKPT_FILE_SIGNALFD:
+		return file->state;
+	case CKPT_FILE_EPOLL:
+		return file->state && watches_make_sense(file);
+	default:
+		return false;
+	}
+}
+
 static int check_objects(const struct parse *p)
 {
 	const struct image *img = p->img;
@@ -220,14 +269,9 @@ static int check_objects(const struct parse *p)
 	for (i = 0; i < img->nr_pipes; i++)
 		if (img->pipes[i].rec->data_len > img->pipes[i].rec->capacity)
 			return damaged(p, img->pipes[i].rec, "a pipe holds more than it can");
-	for (i = 0; i < img->nr_files; i++) {
-		const struct ckpt_rec_file *rec = img->files[i].rec;
-
-		if (rec->kind < CKPT_FILE_REG || rec->kind > CKPT_FILE_STDIO || rec->pos < 0 ||
-		    (rec->kind <= CKPT_FILE_CHR && img->files[i].path[0] != '/') ||
-		    (rec->kind == CKPT_FILE_STDIO && rec->object > 2))
-			return damaged(p, rec, "an open file makes no sense");
-	}
+	for (i = 0; i < img->nr_files; i++)
+		if (!file_makes_sense(&img->files[i]))
+			return damaged(p, img->files[i].rec, "an open file makes no sense");
 	return CK_OK;
 }
 

@@ -117,6 +117,10 @@ struct image_file {
 	const struct ckpt_rec_file *rec;
 	char *path;
 	size_t pipe;			/* index into image.pipes; CKPT_FILE_PIPE */
+	const void *state;		/* the record of an eventfd and of what comes after it */
+	const struct ckpt_epoll_watch *watches;	/* CKPT_FILE_EPOLL */
+	size_t nr_watches;
+	size_t *watched;		/* their files: indices into image.files */
 };
 
 struct image_pipe {

@@ -350,8 +350,10 @@ void image_close(struct image *img)
 		free(img->shms[i].name);
 		free(img->shms[i].pages);
 	}
-	for (i = 0; i < img->nr_files; i++)
+	for (i = 0; i < img->nr_files; i++) {
 		free(img->files[i].path);
+		free(img->files[i].watched);
+	}
 	for (i = 0; i < img->nr_generations; i++) {
 		free(img->generations[i].path);
 		if (img->generations[i].page_fd >= 0)

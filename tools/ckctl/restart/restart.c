@@ -31,6 +31,11 @@ static int fd_base(const struct image *image)
 		for (n = 0; n < image->processes[i].nr_fds; n++)
 			if (image->processes[i].fds[n].rec->fd >= base)
 				base = image->processes[i].fds[n].rec->fd + 1;
+	/* An epoll may know a descriptor by a number that was closed. */
+	for (i = 0; i < image->nr_files; i++)
+		for (n = 0; n < image->files[i].nr_watches; n++)
+			if (image->files[i].watches[n].fd >= base)
+				base = image->files[i].watches[n].fd + 1;
 	return base;
 }
 
@@ -64,8 +69,9 @@ int restart_prepare(struct restart *r)
 	s->image = r->image;
 	s->fd_base = fd_base(r->image);
 	s->file_fds = no_fds(r->image->nr_files);
+	s->file_fate = calloc(r->image->nr_files + 1, sizeof(*s->file_fate));
 	s->shm_fds = no_fds(r->image->nr_shms);
-	if (!s->file_fds || !s->shm_fds)
+	if (!s->file_fds || !s->file_fate || !s->shm_fds)
 		return fail(CK_FAILED, "out of memory");
 	for (i = 0; i < 3; i++) {
 		s->std_fds[i] = fcntl(i, F_DUPFD_CLOEXEC, s->fd_base);
@@ -119,6 +125,17 @@ static int open_pipe(struct restart *r)
 	return CK_OK;
 }
 
+static int commit_rows(struct restart *r)
+{
+	const struct state_ops *const *ops;
+	int rc = CK_OK;
+
+	for (ops = state_table; *ops && !rc; ops++)
+		if ((*ops)->commit)
+			rc = (*ops)->commit(&r->state);
+	return rc;
+}
+
 static int build(struct restart *r)
 {
 	int i, rc = open_session(r);
@@ -133,6 +150,8 @@ static int build(struct restart *r)
 		rc = watch_until_parked(r);
 	if (!rc)
 		rc = reap_stand_ins(r, -1);
+	if (!rc)
+		rc = commit_rows(r);
 	if (!rc)
 		rc = commit(r);
 	return rc;
@@ -190,6 +209,7 @@ void restart_release(struct restart *r)
 	nl_end(r->nl);
 	tree_free(&r->tree);
 	free(r->state.file_fds);
+	free(r->state.file_fate);
 	free(r->state.shm_fds);
 	image_close(r->image);
 	if (r->cgroup_fd >= 0)

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* The open files of a job being saved, as files.c finds them and pipes.c completes them. */
+/*
+ * The open files of a job being saved: fds.c finds them, the rows after it take
+ * those of their kind.
+ */
 #ifndef CKCTL_FILES_H
 #define CKCTL_FILES_H
 
@@ -14,9 +17,10 @@ struct dump_object {
 
 /* An open file description. */
 struct dump_file {
-	struct ckpt_rec_file rec;	/* kind 0: refused, or a pipe not looked at yet */
+	struct ckpt_rec_file rec;	/* kind 0: refused, or not looked at by its row yet */
 	const char *path;
-	const char *type;		/* for people: "a socket" */
+	const char *info;		/* of an anonymous inode: all of its fdinfo */
+	uint32_t nlink;
 	struct proc *proc;		/* one of those who have it, */
 	int fd;				/* at this number */
 	bool locked;
@@ -25,6 +29,9 @@ struct dump_file {
 	struct dump_object *object;
 	__u64 stdio_ids[3];		/* CKPT_FILE_STDIO: a record for each role in use */
 	struct dump_pipe *pipe;		/* CKPT_FILE_PIPE */
+	void *state;			/* its kind's own record, see dump_file_states() */
+	size_t state_len;
+	const struct dump_fd **watched;	/* CKPT_FILE_EPOLL: one for each watch */
 };
 
 struct dump_fd {
@@ -32,6 +39,8 @@ struct dump_fd {
 	int fd;
 	bool cloexec, locked;
 	struct ckpt_rec_file raw;	/* what stat and fdinfo say: the key of the grouping */
+	uint32_t nlink;
+	const char *info;
 	size_t same;			/* 1 + the place in fds of one known to be the same file */
 	struct dump_file *file;
 };
@@ -49,6 +58,25 @@ struct dump_files {
 int dump_file_get(const struct dump_file *f);
 int dump_file_refuse(struct dump *d, const struct dump_file *f);
 
+/* What follows "Key:" in an fdinfo, by strtoull() with @base; false without one. */
+bool dump_info_number(const char *info, const char *key, int base, uint64_t *value);
+/* Is this for the row of anonymous inodes of that name, "[eventfd]"? */
+bool dump_file_is(const struct dump_file *f, const char *anonymous);
+/* @f is of @kind; zeroed memory for its record, which begins with the file's id:
+ * dump_file_states() fills that in and puts all records of the kind.  NULL has
+ * been reported. */
+void *dump_file_state(struct dump *d, struct dump_file *f, enum ckpt_file_kind kind, size_t len);
+int dump_file_states(struct dump *d, enum ckpt_file_kind kind, uint32_t type);
+
+/* The descriptor @number of @p; NULL when it has none. */
+const struct dump_fd *dump_fd_find(const struct dump *d, const struct proc *p, int number);
+/* In dump: the id of the record of what @f is a descriptor of. */
+uint64_t dump_fd_id(const struct dump_fd *f);
+
+/* files.c: @f is open on what has a path. */
+bool dump_file_has_path(const struct dump_file *f);
+int dump_file_named(struct dump *d, struct dump_file *f);
+
 /* stdio.c: @f leads out of the job, or is a socket and may do so: plugged anew
  * by role, or refused when it has none. */
 int dump_file_external(struct dump *d, struct dump_file *f);
@@ -56,9 +84,15 @@ int dump_file_socket(struct dump *d, struct dump_file *f);
 /* The standard streams, as bits, that a descriptor shows its inode to be. */
 unsigned int stdio_roles(const struct dump *d, const struct dump_fd *f);
 unsigned int stdio_role(const struct dump_fd *f);
-int stdio_open(struct restore *r, size_t file);
 
 /* The first process of the image that has the file, for its rights. */
 const struct image_process *restore_file_owner(const struct restore *r, size_t file);
+/* @fd, new, is file @file of the image: kept, with the flags that fcntl(2) sets. */
+int restore_file_is(struct restore *r, size_t file, int fd);
+
+/* pipes.c: any end of pipe @pipe of the image, SIZE_MAX for none; its capacity
+ * and what was in it, to the non-blocking @fd. */
+size_t restore_pipe_end(const struct restore *r, size_t pipe, enum ckpt_file_kind kind);
+int restore_fill_pipe(const struct image_pipe *pipe, int fd);
 
 #endif

@@ -7,7 +7,10 @@
  * saved with that end closed: what is in it can still be read.  One whose other
  * end somebody else has leads out of the job: files.c plugs it anew by role.
  *
- * Refused: packet mode (O_DIRECT), named pipes (files.c).
+ * Of named pipes (fifo.c) the job may have one end only.  A removed one is like
+ * one that never had a name.
+ *
+ * Refused: packet mode (O_DIRECT).
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -23,10 +26,11 @@
 #include "proc.h"
 
 struct dump_pipe {
-	uint64_t ino;
+	uint64_t dev, ino;
 	uint32_t id;
 	uint32_t capacity;
 	struct dump_file *reader, *writer;	/* a description of each end, if there is one */
+	bool named;
 	bool external;
 	char *data;
 	uint32_t len;
@@ -57,9 +61,11 @@ static int find_pipes(struct dump *d)
 
 		if (!f->is_pipe)
 			continue;
-		if (!pipe || pipe->ino != f->rec.ino) {
+		if (!pipe || pipe->ino != f->rec.ino || pipe->dev != f->rec.dev) {
 			pipe = &fs->pipes[fs->nr_pipes++];
+			pipe->dev = f->rec.dev;
 			pipe->ino = f->rec.ino;
+			pipe->named = f->path[0] == '/' && f->nlink;
 			pipe->id = (uint32_t)fs->nr_pipes;
 		}
 		f->pipe = pipe;
@@ -115,8 +121,8 @@ static int check_pipe(struct dump *d, struct dump_pipe *pipe, int scratch[2])
 		return fail_errno(errno, "pid %d: cannot get descriptor %d", f->proc->pid, f->fd);
 	/* With one end here, the pipe itself tells whether anybody has the other. */
 	pfd.fd = fd;
-	if ((!pipe->reader || !pipe->writer) && poll(&pfd, 1, 0) >= 0 &&
-	    !(pfd.revents & (POLLHUP | POLLERR))) {
+	if ((!pipe->reader || !pipe->writer) && (!pipe->named || f->object->roles) &&
+	    poll(&pfd, 1, 0) >= 0 && !(pfd.revents & (POLLHUP | POLLERR))) {
 		pipe->external = true;
 		goto out;
 	}
@@ -146,7 +152,7 @@ static int check_end(struct dump *d, struct dump_file *f)
 				"descriptor %d is a pipe in packet mode (O_DIRECT), which "
 				"cannot be saved",
 				f->fd);
-	f->rec.kind = CKPT_FILE_PIPE;
+	f->rec.kind = f->pipe->named ? CKPT_FILE_FIFO : CKPT_FILE_PIPE;
 	f->rec.object = f->pipe->id;
 	return CK_OK;
 }
@@ -191,12 +197,15 @@ static int pipes_dump(struct dump *d)
 
 /* ---- restore ---- */
 
-static int fill(const struct image_pipe *pipe, int fd)
+int restore_fill_pipe(const struct image_pipe *pipe, int fd)
 {
 	const char *data = pipe->data;
 	size_t done = 0;
 	ssize_t n;
 
+	if (fcntl(fd, F_GETPIPE_SZ) != (int)pipe->rec->capacity &&
+	    fcntl(fd, F_SETPIPE_SZ, (int)pipe->rec->capacity) < 0)
+		return fail_errno(errno, "cannot make a pipe of %u bytes", pipe->rec->capacity);
 	while (done < pipe->rec->data_len) {
 		n = write(fd, data + done, pipe->rec->data_len - done);
 		/* It is non-blocking for now: more than fits is a damaged image. */
@@ -206,6 +215,16 @@ static int fill(const struct image_pipe *pipe, int fd)
 		done += (size_t)n;
 	}
 	return CK_OK;
+}
+
+size_t restore_pipe_end(const struct restore *r, size_t pipe, enum ckpt_file_kind kind)
+{
+	size_t i;
+
+	for (i = 0; i < r->image->nr_files; i++)
+		if (r->image->files[i].rec->kind == kind && r->image->files[i].pipe == pipe)
+			return i;
+	return SIZE_MAX;
 }
 
 /* A description of its own for each file of the image that is an end of it. */
@@ -232,20 +251,13 @@ static int open_ends(struct restore *r, size_t index, const int ends[2])
 /* The inode belongs to who made it; the program may want to open it by /proc. */
 static int give_to_owner(const struct restore *r, size_t index, int fd)
 {
-	const struct image_process *p;
-	size_t i;
+	const struct image_process *p = restore_file_owner(r, restore_pipe_end(r, index,
+									       CKPT_FILE_PIPE));
 
-	if (geteuid() != 0)
+	if (geteuid() != 0 || !p)
 		return CK_OK;
-	for (i = 0; i < r->image->nr_files; i++) {
-		if (r->image->files[i].rec->kind != CKPT_FILE_PIPE ||
-		    r->image->files[i].pipe != index)
-			continue;
-		p = restore_file_owner(r, i);
-		if (p && fchown(fd, p->cred->fsuid, p->cred->fsgid) < 0)
-			return fail_errno(errno, "cannot give a pipe to user %u", p->cred->fsuid);
-		break;
-	}
+	if (fchown(fd, p->cred->fsuid, p->cred->fsgid) < 0)
+		return fail_errno(errno, "cannot give a pipe to user %u", p->cred->fsuid);
 	return CK_OK;
 }
 
@@ -256,11 +268,7 @@ static int make_pipe(struct restore *r, size_t index)
 
 	if (pipe2(ends, O_CLOEXEC | O_NONBLOCK) < 0)
 		return fail_errno(errno, "cannot make a pipe");
-	if (fcntl(ends[0], F_GETPIPE_SZ) != (int)pipe->rec->capacity &&
-	    fcntl(ends[0], F_SETPIPE_SZ, (int)pipe->rec->capacity) < 0)
-		rc = fail_errno(errno, "cannot make a pipe of %u bytes", pipe->rec->capacity);
-	else
-		rc = fill(pipe, ends[1]);
+	rc = restore_fill_pipe(pipe, ends[1]);
 	if (!rc)
 		rc = open_ends(r, index, ends);
 	if (!rc)
@@ -277,15 +285,15 @@ static int pipes_prepare(struct restore *r)
 	int rc = CK_OK;
 
 	for (i = 0; i < r->image->nr_pipes && !rc; i++)
-		rc = make_pipe(r, i);
+		if (restore_pipe_end(r, i, CKPT_FILE_PIPE) != SIZE_MAX)
+			rc = make_pipe(r, i);
 	return rc;
 }
 
 const struct state_ops state_pipes = {
 	.name = "pipes",
 	.saved = "pipes between the job's processes: ends, capacity, bytes in flight",
-	.refused = "pipes in packet mode, named pipes, pipes to other processes except as standard "
-		   "streams",
+	.refused = "pipes in packet mode, pipes to other processes except as standard streams",
 	.check = pipes_check,
 	.dump = pipes_dump,
 	.prepare = pipes_prepare,

@@ -9,6 +9,7 @@
 #ifndef CKCTL_STATE_H
 #define CKCTL_STATE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <sys/types.h>
 #include "../image/image.h"
@@ -32,6 +33,7 @@ struct dump {
 	struct image_writer *writer;	/* dump: where the records go */
 	/* Rehearsal before the freeze: how many descriptors may be kept open for it. */
 	size_t early_room;
+	bool rehearsal;			/* the job runs: look, but leave everything alone */
 	/* Every obstacle found: task, object, reason, remedy in one sentence. */
 	char **obstacles;
 	size_t nr_obstacles;
@@ -72,6 +74,7 @@ struct restore {
 	int fd_base;
 	int std_fds[3];			/* the new launch's 0, 1, 2, kept at or above fd_base */
 	int *file_fds;			/* [image->nr_files], -1 when not open (files.c) */
+	unsigned char *file_fate;	/* [image->nr_files] (files.c) */
 	int *shm_fds;			/* [image->nr_shms] (shm.c) */
 	int force;			/* accept changed files */
 };
@@ -95,6 +98,9 @@ struct state_ops {
 	 * parent, session and group are right already.  Failures are reported
 	 * with fail(); the skeleton then exits and the restart is undone. */
 	int (*restore)(struct restore *r, const struct image_process *p);
+	/* In the coordinator, when all threads are parked, right before they go:
+	 * what cannot be taken back, and what the time runs from. */
+	int (*commit)(struct restore *r);
 };
 
 /* In the order in which check, dump, prepare and restore run; credentials

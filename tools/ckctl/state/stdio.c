@@ -84,13 +84,11 @@ unsigned int stdio_role(const struct dump_fd *f)
 
 /* ---- restore ---- */
 
-int stdio_open(struct restore *r, size_t i)
+static int plug_in(struct restore *r, size_t i)
 {
 	uint64_t role = r->image->files[i].rec->object;
 	int fd;
 
-	if (role > 2)
-		return fail(CK_DAMAGED, "the image has a standard stream %ju", (uintmax_t)role);
 	/* A stream that the new launch was given closed. */
 	fd = r->std_fds[role] >= 0 ? dup(r->std_fds[role]) : open("/dev/null", O_RDWR | O_CLOEXEC);
 	r->file_fds[i] = restore_keep_fd(r, fd);
@@ -98,3 +96,21 @@ int stdio_open(struct restore *r, size_t i)
 		return fail_errno(errno, "cannot plug in the standard stream %ju", (uintmax_t)role);
 	return CK_OK;
 }
+
+static int stdio_prepare(struct restore *r)
+{
+	size_t i;
+	int rc = CK_OK;
+
+	for (i = 0; i < r->image->nr_files && !rc; i++)
+		if (r->image->files[i].rec->kind == CKPT_FILE_STDIO)
+			rc = plug_in(r, i);
+	return rc;
+}
+
+const struct state_ops state_stdio = {
+	.name = "standard streams",
+	.saved = "terminals, pipes, named pipes and sockets that lead out of the job, by their role",
+	.refused = "the same at other numbers than 0, 1 and 2",
+	.prepare = stdio_prepare,
+};
