@@ -32,7 +32,7 @@ fi
 mkdir -p "$VM_SHARE"
 mount -t 9p -o trans=virtio,version=9p2000.L,msize=524288,cache=mmap share "$VM_SHARE"
 if [ -n "$VM_DISK" ]; then
-	modprobe -a virtio_blk ext4
+	modprobe -qa virtio_blk ext4
 	mkdir -p /mnt/disk
 	mount -t ext4 /dev/vda /mnt/disk
 	chmod 1777 /mnt/disk
