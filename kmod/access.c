@@ -183,7 +183,7 @@ static bool prove_mm(struct ckpt_session *s, struct mm_struct *mm, unsigned int 
 	for (n = 0; n < s->nr_procs; n++) {
 		struct ckpt_process *p = &s->procs[(*from + n) % s->nr_procs];
 
-		if (READ_ONCE(p->leader->mm) != mm)
+		if (READ_ONCE(p->alive->mm) != mm)
 			continue;
 		/* The file pins mm_count only; mm_users keeps the pages, too. */
 		if (!p->mm && mmget_not_zero(mm))
@@ -242,9 +242,9 @@ int ckpt_access_check_proofs(struct ckpt_session *s)
 	for (i = 0; i < s->nr_procs; i++) {
 		struct ckpt_process *p = &s->procs[i];
 
-		if (!READ_ONCE(p->leader->mm))
+		if (!READ_ONCE(p->alive->mm))
 			return ckpt_fail(s, -EAGAIN, CKPT_REASON_UNSUPPORTED, p->leader,
-					 "it has ended, but its parent has not yet waited for it (a zombie): try again later");
+					 "it is ending: try again");
 		if (!p->proved)
 			return ckpt_fail(s, -EPERM, CKPT_REASON_PERM, p->leader,
 					 "the caller has not shown that it may read it");

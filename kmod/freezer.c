@@ -133,18 +133,31 @@ static int timed_out(struct ckpt_session *s)
 	return ret;
 }
 
+/* Between two looks at what may take until @end. */
+static int pause(struct ckpt_session *s, unsigned long end)
+{
+	if (ckpt_session_stopped(s))
+		return -ECANCELED;
+	if (time_after(jiffies, end))
+		return timed_out(s);
+	usleep_range(CKPT_POLL_MIN_US, CKPT_POLL_MAX_US);
+	return 0;
+}
+
+/* Until all are frozen, and what is ending has ended, which does not count as not frozen. */
 static int wait_frozen(struct ckpt_session *s)
 {
 	unsigned long end = jiffies + msecs_to_jiffies(s->freeze_ms);
+	int ret;
 
-	while (!is_frozen(s)) {
-		if (ckpt_session_stopped(s))
-			return -ECANCELED;
-		if (time_after(jiffies, end))
-			return timed_out(s);
-		usleep_range(CKPT_POLL_MIN_US, CKPT_POLL_MAX_US);
+	for (;;) {
+		ret = is_frozen(s) ? ckpt_tasks_collect(s) : -EAGAIN;
+		if (ret != -EAGAIN)
+			return ret;
+		ret = pause(s, end);
+		if (ret)
+			return ret;
 	}
-	return 0;
 }
 
 /*
@@ -223,11 +236,7 @@ int ckpt_freezer_freeze(struct ckpt_session *s)
 	if (ret)
 		return ckpt_fail(s, ret, CKPT_REASON_NONE, NULL,
 				 "the cgroup refused to be frozen (error %d)", -ret);
-	do {
-		ret = wait_frozen(s);
-		if (!ret)
-			ret = ckpt_tasks_collect(s);
-	} while (ret == -EAGAIN && !ckpt_session_stopped(s));
+	ret = wait_frozen(s);
 	if (!ret)
 		ret = wait_off_cpu(s);
 	if (!ret && ckpt_tasks_allowed(s, NULL))

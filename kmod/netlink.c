@@ -36,6 +36,7 @@ static const struct nla_policy policy[CKPT_A_MAX + 1] = {
 	[CKPT_A_RSEQ_ADDR] = { .type = NLA_U64 },
 	[CKPT_A_RSEQ_LEN] = { .type = NLA_U32 },
 	[CKPT_A_RSEQ_SIG] = { .type = NLA_U32 },
+	[CKPT_A_STOPPED] = NLA_POLICY_MAX(NLA_U32, _NSIG),
 };
 
 /* What a request needs, made sure of before its handler runs. */
@@ -398,6 +399,8 @@ static int do_set(struct sk_buff *skb, struct genl_info *info)
 		.rseq_addr = get_u64(info, CKPT_A_RSEQ_ADDR),
 		.rseq_len = get_u32(info, CKPT_A_RSEQ_LEN, 0),
 		.rseq_sig = get_u32(info, CKPT_A_RSEQ_SIG, 0),
+		.stopped = a[CKPT_A_STOPPED],
+		.stop_signal = get_u32(info, CKPT_A_STOPPED, 0),
 	}, info->extack);
 }
 

@@ -21,6 +21,7 @@
 #include "park.h"
 #include "report.h"
 #include "session.h"
+#include "state/process.h"
 #include "state/thread.h"
 
 /* How long SET waits for a thread that is just falling asleep. */
@@ -275,6 +276,8 @@ static int try_set(struct ckpt_restore *r, const struct ckpt_thread_state *state
 	    switches != READ_ONCE(t->task->nvcsw) + READ_ONCE(t->task->nivcsw))
 		return -EAGAIN;
 	t->set = *set;
+	if (state->stopped && thread_group_leader(t->task))
+		ckpt_process_stop(t->task, state->stop_signal);
 	if (t->state == TICKET_PARKED)
 		r->nr_set++;
 	t->state = TICKET_SET;

@@ -20,6 +20,8 @@ struct sk_buff;
  * @rseq_addr: user address of its struct rseq, 0 for none
  * @rseq_len: its length
  * @rseq_sig: its signature
+ * @stopped: it leads a process that is stopped
+ * @stop_signal: that the parent has yet to be told of by wait(2), 0 for none
  */
 struct ckpt_thread_state {
 	pid_t pid;
@@ -31,6 +33,8 @@ struct ckpt_thread_state {
 	u64 rseq_addr;
 	u32 rseq_len;
 	u32 rseq_sig;
+	bool stopped;
+	u32 stop_signal;
 };
 
 int ckpt_restore_open(struct ckpt_session *s, u32 nr_threads);

@@ -53,8 +53,9 @@ enum ckpt_phase {
 
 /**
  * struct ckpt_process - one thread group of a checkpoint
- * @leader: the thread group leader, with a reference
- * @threads: all threads, the leader first, with references
+ * @leader: the thread group leader, with a reference; it may have ended before others
+ * @threads: all threads that live, the leader first if it does, with references
+ * @alive: the first of them: what all of them share
  * @mm: its address space, with an mm_users reference from the snapshot on
  * @nr_threads: how many
  * @pid: as the session's owner sees it
@@ -63,6 +64,7 @@ enum ckpt_phase {
 struct ckpt_process {
 	struct task_struct *leader;
 	struct task_struct **threads;
+	struct task_struct *alive;
 	struct mm_struct *mm;
 	unsigned int nr_threads;
 	pid_t pid;
@@ -136,6 +138,8 @@ struct ckpt_request {
  * @standstill_ns: set by the thaw
  * @procs: frozen processes, ascending by pid
  * @nr_procs: how many
+ * @zombies: dead children of theirs, with references
+ * @nr_zombies: how many
  * @files: mapped files met while the state is being recorded, see state/mapped.c
  * @records: serialized state, filled by SNAPSHOT
  * @shms: shared memory objects met by SNAPSHOT (shm.c)
@@ -178,6 +182,8 @@ struct ckpt_session {
 	u64 standstill_ns;
 	struct ckpt_process *procs;
 	unsigned int nr_procs;
+	struct task_struct **zombies;
+	unsigned int nr_zombies;
 
 	struct ckpt_mapped_file *files;
 	struct ckpt_records records;

@@ -71,34 +71,118 @@ static int cmp_pid(const void *a, const void *b)
 	return pa->pid - pb->pid;
 }
 
-/* Under RCU: count the processes that have a task in the cgroup. */
-static unsigned int count_processes(struct ckpt_session *s)
-{
-	struct task_struct *p;
-	unsigned int nr = 0;
+enum kind {
+	FOREIGN,
+	PROCESS,
+	ZOMBIE,			/* dead, and a process of the job is to wait for it */
+	ENDING,			/* about to be that: the freezer does not count it any more */
+};
 
-	for_each_process(p)
-		nr += ckpt_task_in(p, s->cgroup);
-	return nr;
+/* Under RCU: what a thread group is to the job. */
+static enum kind kind_of(struct ckpt_session *s, struct task_struct *p)
+{
+	int exit_state = READ_ONCE(p->exit_state);
+	struct task_struct *parent;
+
+	if (!exit_state) {
+		if (!ckpt_task_in(p, s->cgroup))
+			return FOREIGN;
+		return p->flags & PF_EXITING ? ENDING : PROCESS;
+	}
+	if (exit_state != EXIT_ZOMBIE)
+		return FOREIGN;
+	/* The first thread may end before the others. */
+	if (!thread_group_empty(p))
+		return ckpt_task_in(p, s->cgroup) ? PROCESS : FOREIGN;
+	parent = rcu_dereference(p->real_parent);
+	return ckpt_task_in(parent, s->cgroup) && !READ_ONCE(parent->exit_state) ? ZOMBIE : FOREIGN;
 }
 
-/* Under RCU: take up to @room processes, with a reference on each leader. */
-static unsigned int take_processes(struct ckpt_session *s, struct ckpt_process *procs,
-				   unsigned int room)
+/**
+ * struct census - what is there, and what of it was taken
+ * @procs: room for @room_procs
+ * @zombies: room for @room_zombies
+ * @room_procs: how many
+ * @room_zombies: how many
+ * @nr_procs: found
+ * @nr_zombies: found
+ * @nr_ending: found
+ */
+struct census {
+	struct ckpt_process *procs;
+	struct task_struct **zombies;
+	unsigned int room_procs, room_zombies;
+	unsigned int nr_procs, nr_zombies, nr_ending;
+};
+
+/* Count, and take as many as there is room for, with a reference on each leader. */
+static void take_census(struct ckpt_session *s, struct census *c)
 {
 	struct task_struct *p;
-	unsigned int nr = 0;
 
+	c->nr_procs = c->nr_zombies = c->nr_ending = 0;
+	rcu_read_lock();
 	for_each_process(p) {
-		if (!ckpt_task_in(p, s->cgroup))
-			continue;
-		if (nr < room) {
-			procs[nr].leader = get_task_struct(p);
-			procs[nr].pid = task_tgid_nr_ns(p, s->pid_ns);
+		switch (kind_of(s, p)) {
+		case PROCESS:
+			if (c->nr_procs < c->room_procs) {
+				c->procs[c->nr_procs].leader = get_task_struct(p);
+				c->procs[c->nr_procs].pid = task_tgid_nr_ns(p, s->pid_ns);
+			}
+			c->nr_procs++;
+			break;
+		case ZOMBIE:
+			if (c->nr_zombies < c->room_zombies)
+				c->zombies[c->nr_zombies] = get_task_struct(p);
+			c->nr_zombies++;
+			break;
+		case ENDING:
+			c->nr_ending++;
+			break;
+		case FOREIGN:
+			break;
 		}
-		nr++;
 	}
-	return nr;
+	rcu_read_unlock();
+}
+
+/* Lists of the right length; their lengths count only what is in them. */
+static int take_all(struct ckpt_session *s)
+{
+	struct census c = {};
+
+	take_census(s, &c);
+	if (c.nr_ending)
+		return -EAGAIN;
+	if (!c.nr_procs)
+		return ckpt_fail(s, -ESRCH, CKPT_REASON_EMPTY, NULL, "the job has ended");
+	if (c.nr_procs > CKPT_MAX_PROCESSES)
+		return ckpt_fail(s, -E2BIG, CKPT_REASON_UNSUPPORTED, NULL,
+				 "the job has %u processes on this node, more than %u",
+				 c.nr_procs, CKPT_MAX_PROCESSES);
+	if (c.nr_zombies > CKPT_MAX_THREADS)
+		return ckpt_fail(s, -E2BIG, CKPT_REASON_UNSUPPORTED, NULL,
+				 "the job has %u dead processes, more than %u",
+				 c.nr_zombies, CKPT_MAX_THREADS);
+	c.room_procs = c.nr_procs;
+	c.room_zombies = c.nr_zombies;
+	c.procs = s->procs = kvcalloc(c.room_procs, sizeof(*s->procs), GFP_KERNEL_ACCOUNT);
+	if (c.room_zombies)
+		c.zombies = s->zombies = kvcalloc(c.room_zombies, sizeof(*s->zombies),
+						  GFP_KERNEL_ACCOUNT);
+	if (!s->procs || (c.room_zombies && !s->zombies))
+		return ckpt_fail(s, -ENOMEM, CKPT_REASON_NOMEM, NULL, "no memory for the task list");
+	take_census(s, &c);
+	s->nr_procs = min(c.nr_procs, c.room_procs);
+	s->nr_zombies = min(c.nr_zombies, c.room_zombies);
+	return c.nr_procs == c.room_procs && c.nr_zombies == c.room_zombies && !c.nr_ending ?
+	       0 : -EAGAIN;
+}
+
+/* A first thread that has ended before the others; it holds nothing any more. */
+static bool is_ended_leader(const struct ckpt_process *p, const struct task_struct *t)
+{
+	return t == p->leader && READ_ONCE(t->exit_state);
 }
 
 static int collect_threads(struct ckpt_session *s, struct ckpt_process *p)
@@ -114,6 +198,10 @@ static int collect_threads(struct ckpt_session *s, struct ckpt_process *p)
 		return ckpt_fail(s, -ENOMEM, CKPT_REASON_NOMEM, NULL, "no memory for the task list");
 	rcu_read_lock();
 	for_each_thread(p->leader, t) {
+		if (is_ended_leader(p, t)) {
+			room--;
+			continue;
+		}
 		split |= !ckpt_task_in(t, s->cgroup);
 		if (nr < room)
 			p->threads[nr] = get_task_struct(t);
@@ -121,44 +209,30 @@ static int collect_threads(struct ckpt_session *s, struct ckpt_process *p)
 	}
 	rcu_read_unlock();
 	p->nr_threads = min(nr, room);
+	p->alive = p->threads[0];
 	if (split)
 		return ckpt_fail(s, -EOPNOTSUPP, CKPT_REASON_UNSUPPORTED, p->leader,
 				 "its threads are in different cgroups");
-	return nr == room ? 0 : -EAGAIN;
+	return nr && nr == room ? 0 : -EAGAIN;
 }
 
 /**
- * ckpt_tasks_collect() - list the frozen processes and threads
+ * ckpt_tasks_collect() - list the frozen processes and threads, and their dead children
  * @s: the session, cgroup frozen
  *
  * Return: 0, -EAGAIN when the list changed under us, or a noted failure.
  */
 int ckpt_tasks_collect(struct ckpt_session *s)
 {
-	unsigned int room, nr, i;
+	unsigned int i;
 	int ret;
 
 	ckpt_tasks_release(s);
-	rcu_read_lock();
-	room = count_processes(s);
-	rcu_read_unlock();
-	if (!room)
-		return ckpt_fail(s, -ESRCH, CKPT_REASON_EMPTY, NULL, "the job has ended");
-	if (room > CKPT_MAX_PROCESSES)
-		return ckpt_fail(s, -E2BIG, CKPT_REASON_UNSUPPORTED, NULL,
-				 "the job has %u processes on this node, more than %u",
-				 room, CKPT_MAX_PROCESSES);
-	s->procs = kvcalloc(room, sizeof(*s->procs), GFP_KERNEL_ACCOUNT);
-	if (!s->procs)
-		return ckpt_fail(s, -ENOMEM, CKPT_REASON_NOMEM, NULL, "no memory for the task list");
-	rcu_read_lock();
-	nr = take_processes(s, s->procs, room);
-	rcu_read_unlock();
-	s->nr_procs = min(nr, room);
-	if (nr != room)
-		return -EAGAIN;
-	sort(s->procs, nr, sizeof(*s->procs), cmp_pid, NULL);
-	for (i = 0; i < nr; i++) {
+	ret = take_all(s);
+	if (ret)
+		return ret;
+	sort(s->procs, s->nr_procs, sizeof(*s->procs), cmp_pid, NULL);
+	for (i = 0; i < s->nr_procs; i++) {
 		if (!s->procs[i].pid)
 			return ckpt_fail(s, -EPERM, CKPT_REASON_PERM, NULL,
 					 "a process of the job is outside of the caller's pid namespace");
@@ -196,7 +270,7 @@ static bool shares_mm(struct ckpt_session *s, struct mm_struct *mm)
 	unsigned int i;
 
 	for (i = 0; i < s->nr_procs; i++)
-		if (READ_ONCE(s->procs[i].leader->mm) == mm)
+		if (READ_ONCE(s->procs[i].alive->mm) == mm)
 			return true;
 	return false;
 }
@@ -273,4 +347,9 @@ void ckpt_tasks_release(struct ckpt_session *s)
 	kvfree(s->procs);
 	s->procs = NULL;
 	s->nr_procs = 0;
+	for (i = 0; i < s->nr_zombies; i++)
+		put_task_struct(s->zombies[i]);
+	kvfree(s->zombies);
+	s->zombies = NULL;
+	s->nr_zombies = 0;
 }

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * Saved: the fields that prctl(PR_SET_MM_MAP) can set, the program's path, and
- * each mapping with what backs it.  Not saved: hints that only tune (MADV_RANDOM,
- * MADV_MERGEABLE and their like).  The vdso is recorded but never saved: it
+ * each mapping with what backs it, its locks and advice.  Not saved: NUMA policies
+ * (mbind), which name nodes of the machine that the job ran on, and names of
+ * mappings (PR_SET_VMA), which are for people.  The vdso is recorded but never saved: it
  * belongs to the kernel that runs.
  *
  * Refused: mappings whose contents are not ordinary memory or a file that can be
@@ -10,7 +11,8 @@
  *
  * Restored here, in the context of the process itself and with its own rights:
  * all mappings but the vdso are dropped, those of the plan made.  The fields are
- * set by the skeleton with prctl(2).
+ * set by the skeleton with prctl(2).  Locked memory needs the rights that
+ * mlock(2) asks for.
  */
 #include "state/mm.h"
 #include <linux/dcache.h>
@@ -18,6 +20,7 @@
 #include <linux/fs.h>
 #include <linux/hugetlb_inline.h>
 #include <linux/kdev_t.h>
+#include <linux/ksm.h>
 #include <linux/magic.h>
 #include <linux/mm.h>
 #include <linux/mman.h>
@@ -48,10 +51,17 @@ static const struct {
 	{ VM_DONTDUMP, CKPT_VMA_DONTDUMP },
 	{ VM_HUGEPAGE, CKPT_VMA_HUGEPAGE },
 	{ VM_NOHUGEPAGE, CKPT_VMA_NOHUGEPAGE },
+	{ VM_SEQ_READ, CKPT_VMA_SEQUENTIAL },
+	{ VM_RAND_READ, CKPT_VMA_RANDOM },
+	{ VM_MERGEABLE, CKPT_VMA_MERGEABLE },
+	{ VM_LOCKONFAULT, CKPT_VMA_LOCKONFAULT },
 };
 
 #define PLAN_FLAGS	(MAP_PRIVATE | MAP_SHARED | MAP_GROWSDOWN | MAP_NORESERVE | MAP_LOCKED | \
 			 MAP_STACK | CKPT_VMA_ADVICE)
+/* What is not there from the beginning. */
+#define PLAN_ADVICE	(CKPT_VMA_ADVICE & ~CKPT_VMA_LOCKONFAULT)
+#define PLAN_MM_FLAGS	(CKPT_MM_LOCK_FUTURE | CKPT_MM_LOCK_ONFAULT)
 #define PLAN_PROT	(PROT_READ | PROT_WRITE | PROT_EXEC)
 
 static bool is_vdso(struct vm_area_struct *vma)
@@ -111,8 +121,6 @@ static const char *vma_obstacle(struct vm_area_struct *vma, enum ckpt_vma_kind *
 		return "memory sealed with mseal";
 	if (vma->vm_flags & VM_SHADOW_STACK)
 		return "a shadow stack";
-	if (vma->vm_flags & VM_LOCKONFAULT)
-		return "memory locked with MLOCK_ONFAULT";
 	if (vma_pkey(vma))
 		return "memory with a protection key";
 	/* Private mappings of /dev/zero are anonymous, too. */
@@ -143,9 +151,6 @@ static int mm_check(struct ckpt_session *s, struct ckpt_process *p)
 	const char *why = NULL;
 	unsigned long start = 0;
 
-	if (mm->def_flags & VM_LOCKED)
-		return ckpt_fail(s, -EOPNOTSUPP, CKPT_REASON_UNSUPPORTED, p->leader,
-				 "it has locked all future memory with mlockall(MCL_FUTURE), which cannot be saved");
 	mmap_read_lock(mm);
 	for (vma = first_vma(mm); vma && !why; vma = next_vma(mm, vma)) {
 		start = vma->vm_start;
@@ -266,6 +271,13 @@ static int dump_fields(struct mm_dump *d, struct mm_struct *mm)
 	rec->env_end = mm->env_end;
 	spin_unlock(&mm->arg_lock);
 	rec->dumpable = get_dumpable(mm);
+	if (mm->def_flags & VM_LOCKED)
+		rec->flags |= CKPT_MM_LOCK_FUTURE;
+	if (mm->def_flags & VM_LOCKONFAULT)
+		rec->flags |= CKPT_MM_LOCK_ONFAULT;
+	if (test_bit(MMF_DISABLE_THP, &mm->flags))
+		rec->flags |= CKPT_MM_NO_THP;
+	rec->coredump_filter = (mm->flags & MMF_DUMP_FILTER_MASK) >> MMF_DUMP_FILTER_SHIFT;
 	rec->auxv_len = auxv;
 	rec->exe_len = strlen(name);
 	memcpy(rec + 1, mm->saved_auxv, auxv);
@@ -314,6 +326,8 @@ static const char *plan_vma_fault(const struct ckpt_plan *plan, const struct ckp
 		return "it lacks a file";
 	if (v->flags & (MAP_GROWSDOWN | CKPT_VMA_WIPEONFORK) && v->fd >= 0)
 		return "its flags do not go with a file";
+	if (v->flags & CKPT_VMA_LOCKONFAULT && !(v->flags & MAP_LOCKED))
+		return "its flags contradict each other";
 	return NULL;
 }
 
@@ -332,6 +346,9 @@ int ckpt_mm_check_plan(struct ckpt_session *s, const struct ckpt_plan *plan,
 	u64 end = 0;
 	u32 i;
 
+	if (plan->flags & ~PLAN_MM_FLAGS || plan->flags == CKPT_MM_LOCK_ONFAULT || plan->pad)
+		return ckpt_fail(s, -EINVAL, CKPT_REASON_IMAGE, current,
+				 "the restart plan has flags that are not known");
 	if (bad_range(plan->vdso_start, plan->vdso_end))
 		return ckpt_fail(s, -EINVAL, CKPT_REASON_IMAGE, current,
 				 "the range of the vdso in the restart plan is not valid");
@@ -348,6 +365,17 @@ int ckpt_mm_check_plan(struct ckpt_session *s, const struct ckpt_plan *plan,
 	return 0;
 }
 
+/* More than a flag: the mm has to be known to the merger, too. */
+static int advise_merge(struct vm_area_struct *vma)
+{
+	vm_flags_t flags = vma->vm_flags;
+	int ret = ksm_madvise(vma, vma->vm_start, vma->vm_end, MADV_MERGEABLE, &flags);
+
+	if (!ret)
+		vm_flags_set(vma, flags & VM_MERGEABLE);
+	return ret;
+}
+
 /* What mmap(2) takes no flag for; the mapping has merged with no other. */
 static int advise(const struct ckpt_plan_vma *v)
 {
@@ -359,11 +387,39 @@ static int advise(const struct ckpt_plan_vma *v)
 	vma = find_vma(current->mm, v->start);
 	if (!vma || vma->vm_start != v->start || vma->vm_end != v->end)
 		ret = -EFAULT;
-	for (i = 0; i < ARRAY_SIZE(vma_flags) && !ret; i++)
-		if (v->flags & CKPT_VMA_ADVICE & vma_flags[i].flag)
+	for (i = 0; i < ARRAY_SIZE(vma_flags) && !ret; i++) {
+		if (!(v->flags & PLAN_ADVICE & vma_flags[i].flag))
+			continue;
+		if (vma_flags[i].vm == VM_MERGEABLE)
+			ret = advise_merge(vma);
+		else
 			vm_flags_set(vma, vma_flags[i].vm);
+	}
 	mmap_write_unlock(current->mm);
 	return ret;
+}
+
+/* What mappings made from now on are born with. */
+static void set_default_lock(unsigned long flags)
+{
+	struct mm_struct *mm = current->mm;
+
+	mmap_write_lock(mm);
+	mm->def_flags = (mm->def_flags & ~(VM_LOCKED | VM_LOCKONFAULT)) | flags;
+	mmap_write_unlock(mm);
+}
+
+/* mmap(2) would fault all pages in of what is to be locked only when it is touched. */
+static unsigned long map_range(struct file *file, const struct ckpt_plan_vma *v, unsigned long flags)
+{
+	unsigned long addr;
+
+	if (v->flags & CKPT_VMA_LOCKONFAULT)
+		set_default_lock(VM_LOCKED | VM_LOCKONFAULT);
+	addr = vm_mmap(file, v->start, v->end - v->start, v->prot, flags, v->offset);
+	if (v->flags & CKPT_VMA_LOCKONFAULT)
+		set_default_lock(0);
+	return addr;
 }
 
 static int map_one(struct ckpt_session *s, const struct ckpt_plan_vma *v)
@@ -384,10 +440,14 @@ static int map_one(struct ckpt_session *s, const struct ckpt_plan_vma *v)
 	addr = -EINVAL;
 	/* Pages of another size, which would be filled wrongly. */
 	if (!file || file_inode(file)->i_sb->s_magic != HUGETLBFS_MAGIC)
-		addr = vm_mmap(file, v->start, v->end - v->start, v->prot, flags, v->offset);
+		addr = map_range(file, v, flags);
 	ret = IS_ERR_VALUE(addr) ? (long)addr : 0;
-	if (!ret && v->flags & CKPT_VMA_ADVICE)
+	if (!ret && v->flags & PLAN_ADVICE)
 		ret = advise(v);
+	if (ret && v->flags & MAP_LOCKED && (ret == -EAGAIN || ret == -EPERM))
+		ckpt_fail(s, ret, CKPT_REASON_IMAGE, current,
+			  "memory at 0x%llx-0x%llx cannot be locked again: its limit of locked memory (ulimit -l) is too low here",
+			  v->start, v->end);
 	if (!file)
 		return !ret ? 0 :
 		       ckpt_fail(s, ret, CKPT_REASON_IMAGE, current,
@@ -444,7 +504,13 @@ int ckpt_mm_replace(struct ckpt_session *s, const struct ckpt_plan *plan,
 	ret = map_all(s, plan, vmas, true);
 	if (!ret)
 		ret = map_all(s, plan, vmas, false);
-	return ret;
+	if (ret || !(plan->flags & CKPT_MM_LOCK_FUTURE))
+		return ret;
+	if (!can_do_mlock())
+		return ckpt_fail(s, -EPERM, CKPT_REASON_PERM, current,
+				 "it had locked all future memory (mlockall), which it may not do here (ulimit -l)");
+	set_default_lock(VM_LOCKED | (plan->flags & CKPT_MM_LOCK_ONFAULT ? VM_LOCKONFAULT : 0));
+	return 0;
 }
 
 static bool is_noexec(const struct file *file)

@@ -1,11 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Saved: ids, name and the few flags of struct ckpt_rec_process.
+ * Saved: ids, name and the few flags of struct ckpt_rec_process; whether it is
+ * stopped, and whether its parent knows.
  *
- * Refused: what is not simply running (traced, stopped, ending), what shares a
+ * Refused: what is not simply running or stopped (traced, ending), what shares a
  * table with another process, and what a skeleton cannot be given: namespaces
- * other than the tool's, a seccomp filter, secure bits, credentials by thread,
- * threads of the kernel's.
+ * other than the tool's, a seccomp filter, credentials by thread, threads of
+ * the kernel's.
+ *
+ * Restored here: a stopped process, before it ever runs.  Sent a SIGSTOP, it
+ * would tell its parent once more.
  */
 #include "state/process.h"
 #include <linux/cred.h>
@@ -40,6 +44,7 @@ static bool same_cred(const struct cred *a, const struct cred *b)
 	       !memcmp(&a->cap_effective, &b->cap_effective, sizeof(a->cap_effective)) &&
 	       !memcmp(&a->cap_bset, &b->cap_bset, sizeof(a->cap_bset)) &&
 	       !memcmp(&a->cap_ambient, &b->cap_ambient, sizeof(a->cap_ambient)) &&
+	       a->securebits == b->securebits &&
 	       same_groups(a->group_info, b->group_info);
 }
 
@@ -55,8 +60,6 @@ static const char *cred_obstacle(const struct ckpt_session *s, struct task_struc
 	leaders = __task_cred(leader);
 	if (cred->user_ns != s->cred->user_ns)
 		why = "it lives in another user namespace than the tool: run the tool inside of it";
-	else if (cred->securebits)
-		why = "it has secure bits set (PR_SET_SECUREBITS), which cannot be saved";
 	else if ((cred != leaders && !same_cred(cred, leaders)) ||
 		 task_no_new_privs(t) != task_no_new_privs(leader))
 		why = "its threads have different credentials, which cannot be saved";
@@ -71,6 +74,12 @@ static bool is_ending(const struct task_struct *t)
 	       t->signal->flags & SIGNAL_GROUP_EXIT;
 }
 
+/* Some threads have stopped, the others are about to. */
+static bool is_stopping(const struct task_struct *t)
+{
+	return t->jobctl & JOBCTL_STOP_PENDING || READ_ONCE(t->signal->group_stop_count);
+}
+
 static const char *thread_obstacle(const struct task_struct *t, const struct task_struct *leader)
 {
 	if (is_ending(t))
@@ -79,8 +88,8 @@ static const char *thread_obstacle(const struct task_struct *t, const struct tas
 		return "it is a worker of io_uring, which cannot be saved";
 	if (t->ptrace)
 		return "it is being traced: detach the debugger and try again";
-	if (t->jobctl & JOBCTL_PENDING_MASK)
-		return "it is stopped: send it SIGCONT and try again";
+	if (is_stopping(t))
+		return "it is just being stopped: try again";
 	if (t->seccomp.mode)
 		return "it has a seccomp filter, which cannot be saved";
 	if (t->files != leader->files || t->fs != leader->fs)
@@ -91,7 +100,7 @@ static const char *thread_obstacle(const struct task_struct *t, const struct tas
 /* Counts of users of the process's tables; every thread is one. */
 static bool shares_tables(struct ckpt_process *p)
 {
-	struct task_struct *t = p->leader;
+	struct task_struct *t = p->alive;
 	struct sighand_struct *sighand;
 	bool shares = false;
 
@@ -104,7 +113,8 @@ static bool shares_tables(struct ckpt_process *p)
 	rcu_read_lock();
 	sighand = rcu_dereference(t->sighand);
 	if (sighand)
-		shares |= refcount_read(&sighand->count) > p->nr_threads;
+		/* Which a first thread that has ended keeps. */
+		shares |= refcount_read(&sighand->count) > p->nr_threads + (t != p->leader);
 	rcu_read_unlock();
 	return shares;
 }
@@ -148,33 +158,29 @@ static const char *namespace_obstacle(struct ckpt_session *s, struct task_struct
 
 static int process_check(struct ckpt_session *s, struct ckpt_process *p)
 {
-	struct task_struct *t = p->leader;
+	struct task_struct *t = p->alive;
 	const char *why;
 	unsigned int i;
 
-	if (t->signal->flags & SIGNAL_STOP_STOPPED || t->signal->group_stop_count) {
-		why = "it is stopped: send it SIGCONT and try again";
-		goto refuse;
-	}
-	why = namespace_obstacle(s, t);
+	why = namespace_obstacle(s, p->alive);
 	if (why)
 		goto refuse;
 	for (i = 0; i < p->nr_threads; i++) {
 		t = p->threads[i];
-		why = thread_obstacle(t, p->leader);
+		why = thread_obstacle(t, p->alive);
 		if (!why)
-			why = cred_obstacle(s, t, p->leader);
+			why = cred_obstacle(s, t, p->alive);
 		if (why)
 			goto refuse;
 	}
-	t = p->leader;
+	t = p->alive;
 	why = "it shares file descriptors, working directory or signal handlers with another process";
 	if (shares_tables(p))
 		goto refuse;
 	return 0;
 
 refuse:
-	return ckpt_fail(s, is_ending(t) ? -EAGAIN : -EOPNOTSUPP, CKPT_REASON_UNSUPPORTED, t,
+	return ckpt_fail(s, is_ending(t) || is_stopping(t) ? -EAGAIN : -EOPNOTSUPP, CKPT_REASON_UNSUPPORTED, t,
 			 "%s", why);
 }
 
@@ -230,17 +236,54 @@ static int process_dump(struct ckpt_session *s, struct ckpt_process *p)
 	rec->ppid = task_tgid_nr_ns(rcu_dereference(t->real_parent), s->pid_ns);
 	rec->pgid = task_pgrp_nr_ns(t, s->pid_ns);
 	rec->sid = task_session_nr_ns(t, s->pid_ns);
+	rec->securebits = __task_cred(p->alive)->securebits;
 	rcu_read_unlock();
-	rec->nr_threads = p->nr_threads;
+	rec->nr_threads = p->nr_threads + (p->alive != t);
 	rec->exit_signal = t->exit_signal;
-	rec->personality = t->personality;
 	if (t->signal->is_child_subreaper)
 		rec->flags |= CKPT_PROCESS_CHILD_SUBREAPER;
+	/* One that is not ending has this code only while nobody has waited for its stop. */
+	if (READ_ONCE(t->signal->flags) & SIGNAL_STOP_STOPPED) {
+		rec->flags |= CKPT_PROCESS_STOPPED;
+		rec->stop_signal = READ_ONCE(t->signal->group_exit_code) & 0x7f;
+	}
 	rec->oom_score_adj = t->signal->oom_score_adj;
 	rec->monotonic_ns = ktime_get_ns();
 	rec->boottime_ns = ktime_get_boottime_ns();
 	get_task_comm(rec->comm, t);
 	return 0;
+}
+
+/**
+ * ckpt_process_stop() - have a parked process begin its life stopped
+ * @leader: its leader; it cannot be released meanwhile
+ * @signal: that the parent has yet to be told of by wait(2), 0 for none
+ *
+ * From now on its parent sees it stopped, and a SIGCONT is not in vain.
+ */
+void ckpt_process_stop(struct task_struct *leader, unsigned int signal)
+{
+	struct sighand_struct *sighand = leader->sighand;
+
+	spin_lock_irq(&sighand->siglock);
+	if (!(leader->signal->flags & SIGNAL_GROUP_EXIT)) {
+		signal_set_stop_flags(leader->signal, SIGNAL_STOP_STOPPED);
+		leader->signal->group_exit_code = signal;
+	}
+	spin_unlock_irq(&sighand->siglock);
+}
+
+/**
+ * ckpt_process_stop_self() - current joins the stop of its process, if there still is one
+ *
+ * It does so in the kernel's signal code, on its way to user mode.
+ */
+void ckpt_process_stop_self(void)
+{
+	spin_lock_irq(&current->sighand->siglock);
+	if (current->signal->flags & SIGNAL_STOP_STOPPED && !(current->jobctl & JOBCTL_STOP_PENDING))
+		current->jobctl |= JOBCTL_STOP_PENDING | SIGSTOP;
+	spin_unlock_irq(&current->sighand->siglock);
 }
 
 const struct ckpt_state_ops ckpt_process_ops = {

@@ -4,8 +4,8 @@
  * for each thread, with its siginfo.
  *
  * Not saved: a pending SIGKILL, which ends the job anyhow, and pending SIGSTOP
- * and SIGCONT, which are about the job that runs on.  A job that is stopped is
- * refused elsewhere.
+ * and SIGCONT, which are about the job that runs on.  Whether a process is
+ * stopped is saved with the process.
  *
  * Restored by the skeletons with sigaction(2) and rt_sigqueueinfo(2).
  */

@@ -7,9 +7,11 @@
 #include "state/mapped.h"
 #include "state/mm.h"
 #include "state/process.h"
+#include "state/sched.h"
 #include "state/signals.h"
 #include "state/thread.h"
 #include "state/timers.h"
+#include "state/zombie.h"
 
 /*
  * process and thread first: their records open what the others' belong to.
@@ -19,6 +21,7 @@ const struct ckpt_state_ops *const ckpt_state_table[] = {
 	&ckpt_process_ops,
 	&ckpt_thread_ops,
 	&ckpt_regs_ops,
+	&ckpt_sched_ops,
 	&ckpt_mm_ops,
 	&ckpt_timers_ops,
 	&ckpt_signals_ops,
@@ -61,6 +64,11 @@ static int dump_process(struct ckpt_session *s, struct ckpt_process *p)
 		if (ret)
 			return ret;
 	}
+	if (p->alive != p->leader) {
+		ret = ckpt_thread_dump_ended(s, p->leader);
+		if (ret)
+			return ret;
+	}
 	for (i = 0; i < p->nr_threads; i++) {
 		for (ops = ckpt_state_table; *ops; ops++) {
 			ret = (*ops)->dump_thread ? (*ops)->dump_thread(s, p, p->threads[i]) : 0;
@@ -80,7 +88,7 @@ static int dump_process(struct ckpt_session *s, struct ckpt_process *p)
 int ckpt_state_dump(struct ckpt_session *s)
 {
 	unsigned int i;
-	int ret = 0;
+	int ret = ckpt_zombies_dump(s);
 
 	ckpt_mapped_begin(s);
 	for (i = 0; i < s->nr_procs && !ret; i++) {

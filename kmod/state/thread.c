@@ -10,7 +10,8 @@
  * signal mask, for until then it blocks everything, and rseq, because the
  * kernel writes there on every way out.  robust_list and clear_child_tid are
  * set by the thread's skeleton with system calls; while it is parked they are
- * hidden, so that a restart that is given up writes to nobody's memory.
+ * hidden, so that a restart that is given up writes to nobody's memory.  A first
+ * thread that has ended is let go to end once more.
  */
 #include "state/thread.h"
 #include <linux/mutex.h>	/* not included by futex.h, which needs it */
@@ -26,6 +27,7 @@
 #include "arch/x86/regs.h"
 #include "compat/task.h"
 #include "report.h"
+#include "state/process.h"
 #include "state/sighand.h"
 #include "state/state.h"
 
@@ -103,12 +105,39 @@ static int thread_dump(struct ckpt_session *s, struct ckpt_process *p, struct ta
 	rec->rseq_len = ckpt_rseq_len(t);
 	rec->rseq_sig = t->rseq_sig;
 	rec->timer_slack_ns = t->timer_slack_ns;
+	rec->personality = t->personality;
+	if (t->flags & PF_MCE_PROCESS)
+		rec->flags |= t->flags & PF_MCE_EARLY ? CKPT_THREAD_MCE_EARLY : CKPT_THREAD_MCE_LATE;
 	get_task_comm(rec->comm, t);
 	sighand = ckpt_sighand_lock_frozen(s, t);
 	if (!sighand)
 		return -ESRCH;
 	dump_restart(rec, t);
 	ckpt_sighand_unlock(sighand);
+	return 0;
+}
+
+/**
+ * ckpt_thread_dump_ended() - record a first thread that has ended before the others
+ * @s: the session
+ * @leader: the thread
+ *
+ * Its id is that of the process; and its end is that of the process, if the
+ * others end like it.
+ *
+ * Return: 0 or a noted failure.
+ */
+int ckpt_thread_dump_ended(struct ckpt_session *s, struct task_struct *leader)
+{
+	struct ckpt_rec_thread *rec = ckpt_records_add(&s->records, CKPT_REC_THREAD, sizeof(*rec));
+
+	if (!rec)
+		return ckpt_fail(s, -ENOMEM, CKPT_REASON_NOMEM, leader, "no memory for its records");
+	rec->tid = task_pid_nr_ns(leader, s->pid_ns);
+	rec->flags = CKPT_THREAD_ENDED;
+	rec->exit_status = leader->exit_code;
+	rec->sas_flags = SS_DISABLE;
+	get_task_comm(rec->comm, leader);
 	return 0;
 }
 
@@ -159,6 +188,7 @@ void ckpt_thread_restore(const struct ckpt_thread_hidden *hidden, const struct c
 		ckpt_rseq_set(set->rseq_addr, set->rseq_len, set->rseq_sig);
 	sigdelsetmask(&mask, sigmask(SIGKILL) | sigmask(SIGSTOP));
 	sigprocmask(SIG_SETMASK, &mask, NULL);
+	ckpt_process_stop_self();
 }
 
 const struct ckpt_state_ops ckpt_thread_ops = {

@@ -5,8 +5,10 @@
 
 #include <linux/types.h>
 
+struct ckpt_session;
 struct netlink_ext_ack;
 struct robust_list_head;
+struct task_struct;
 
 /**
  * struct ckpt_thread_set - what a thread puts in place as it is let go
@@ -34,6 +36,7 @@ struct ckpt_thread_hidden {
 
 extern const struct ckpt_state_ops ckpt_thread_ops;
 
+int ckpt_thread_dump_ended(struct ckpt_session *s, struct task_struct *leader);
 int ckpt_thread_check_set(const struct ckpt_thread_set *set, struct netlink_ext_ack *extack);
 void ckpt_thread_hide(struct ckpt_thread_hidden *hidden);
 void ckpt_thread_restore(const struct ckpt_thread_hidden *hidden,

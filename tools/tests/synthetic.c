@@ -174,6 +174,8 @@ static int put_vmas(struct image_writer *w)
 
 static int put_threads(struct image_writer *w, int32_t pid, uint32_t nr)
 {
+	const struct ckpt_rec_sched sched = { .nice = 5, .cpus_len = 8 };
+	const uint64_t cpus = 3;
 	char xstate[XSTATE], siginfo[128] = { 10 };
 	struct user_regs_struct regs;
 	uint32_t i;
@@ -195,6 +197,8 @@ static int put_threads(struct image_writer *w, int32_t pid, uint32_t nr)
 			rc = image_put(w, CKPT_REC_REGS, &regs, sizeof(regs), NULL, 0);
 		if (rc == CK_OK)
 			rc = image_put(w, CKPT_REC_XSTATE, xstate, sizeof(xstate), NULL, 0);
+		if (rc == CK_OK)
+			rc = image_put(w, CKPT_REC_SCHED, &sched, sizeof(sched), &cpus, sizeof(cpus));
 		if (rc == CK_OK && i)
 			rc = image_put(w, CKPT_REC_SIGQUEUE, siginfo, sizeof(siginfo), NULL, 0);
 	}
@@ -232,7 +236,6 @@ static int put_process_by_id(struct image_writer *w, int32_t pid)
 	const uint32_t groups[3] = { 1000, 27, 44 };
 	struct ckpt_rec_fs fs = { .pid = pid, .umask = 022, .cwd_len = 5 };
 	struct ckpt_rec_rlimits limits = { .pid = pid };
-	struct ckpt_rec_sched sched = { .pid = pid, .nice = 5 };
 	struct ckpt_rec_fd fds[] = {
 		{ .pid = pid, .fd = 9, .flags = 1, .file = 2 },
 		{ .pid = pid, .fd = 0, .file = 1 },
@@ -245,8 +248,6 @@ static int put_process_by_id(struct image_writer *w, int32_t pid)
 		rc = image_put(w, CKPT_REC_FS, &fs, sizeof(fs), "/home", 5);
 	if (rc == CK_OK)
 		rc = image_put(w, CKPT_REC_RLIMITS, &limits, sizeof(limits), NULL, 0);
-	if (rc == CK_OK)
-		rc = image_put(w, CKPT_REC_SCHED, &sched, sizeof(sched), NULL, 0);
 	for (i = 0; rc == CK_OK && i < 3; i++)
 		rc = image_put(w, CKPT_REC_FD, &fds[i], sizeof(fds[i]), NULL, 0);
 	return rc;
@@ -261,12 +262,21 @@ static int put_objects(struct image_writer *w)
 		{ .id = 3, .kind = CKPT_FILE_PIPE, .object = 55 },
 	};
 	struct ckpt_rec_pipe pipe = { .id = 55, .capacity = 65536, .data_len = 5 };
+	struct ckpt_rec_zombie zombie = { .pid = SYNTHETIC_PID + 50, .ppid = SYNTHETIC_PID,
+					  .pgid = SYNTHETIC_PID, .sid = SYNTHETIC_PID,
+					  .exit_signal = 17, .status = 3 << 8, .comm = "ended" };
+	struct ckpt_rec_cpus cpus = { .cpus_len = 8 };
+	const uint64_t mask = 15;
 	int rc = image_put(w, CKPT_REC_SHM, &shm, sizeof(shm), "object", 6);
 	size_t i;
 
 	for (i = 0; rc == CK_OK && i < 3; i++)
 		rc = image_put(w, CKPT_REC_FILE, &files[i], sizeof(files[i]),
 			       files[i].path_len ? "/tmp/file" : NULL, files[i].path_len);
+	if (rc == CK_OK)
+		rc = image_put(w, CKPT_REC_ZOMBIE, &zombie, sizeof(zombie), NULL, 0);
+	if (rc == CK_OK)
+		rc = image_put(w, CKPT_REC_CPUS, &cpus, sizeof(cpus), &mask, sizeof(mask));
 	return rc ? rc : image_put(w, CKPT_REC_PIPE, &pipe, sizeof(pipe), "bytes", 5);
 }
 

@@ -156,6 +156,19 @@ static const struct {
 	{ "groups beyond the record", CKPT_REC_CRED, 0, IN(cred, nr_groups), 0x40000003, CK_DAMAGED },
 	{ "an impossible umask", CKPT_REC_FS, 0, IN(fs, umask), 01000, CK_DAMAGED },
 	{ "a nice value of 20", CKPT_REC_SCHED, 0, IN(sched, nice), 20, CK_DAMAGED },
+	{ "a policy SCHED_DEADLINE", CKPT_REC_SCHED, 0, IN(sched, policy), 6, CK_DAMAGED },
+	{ "an ordinary policy with a real-time priority", CKPT_REC_SCHED, 0, IN(sched, rt_priority), 1,
+	  CK_DAMAGED },
+	{ "CPUs beyond the record", CKPT_REC_SCHED, 0, IN(sched, cpus_len), 16, CK_DAMAGED },
+	{ "a zombie of nobody", CKPT_REC_ZOMBIE, 0, IN(zombie, ppid), 5, CK_DAMAGED },
+	{ "a zombie with the id of a process", CKPT_REC_ZOMBIE, 0, IN(zombie, pid), SYNTHETIC_PID,
+	  CK_DAMAGED },
+	{ "a zombie that ended by SIGSTOP", CKPT_REC_ZOMBIE, 0, IN(zombie, status), 19, CK_DAMAGED },
+	{ "a zombie that ended in two ways", CKPT_REC_ZOMBIE, 0, IN(zombie, status), 0x109, CK_DAMAGED },
+	{ "a process stopped by signal 65", CKPT_REC_PROCESS, 0, IN(process, stop_signal), 65,
+	  CK_DAMAGED },
+	{ "unknown flags of a process", CKPT_REC_PROCESS, 0, IN(process, flags), 4, CK_DAMAGED },
+	{ "unknown flags of an address space", CKPT_REC_MM, 0, IN(mm, flags), 8, CK_DAMAGED },
 	{ "descriptor -1", CKPT_REC_FD, 0, IN(fd, fd), 0xffffffff, CK_DAMAGED },
 	{ "one descriptor twice", CKPT_REC_FD, 0, IN(fd, fd), 4, CK_DAMAGED },
 	{ "unknown descriptor flags", CKPT_REC_FD, 0, IN(fd, flags), 2, CK_DAMAGED },
@@ -210,7 +223,8 @@ static void records_that_are_missing(void)
 		rc = seal("records", copy, records_len - (next - pos)) ? prove(NULL, 0) : -1;
 		/* These are lists, which may be shorter. */
 		if (r->type == CKPT_REC_SIGQUEUE || r->type == CKPT_REC_POSIX_TIMER ||
-		    r->type == CKPT_REC_FD || r->type == CKPT_REC_PAGES) {
+		    r->type == CKPT_REC_FD || r->type == CKPT_REC_PAGES ||
+		    r->type == CKPT_REC_ZOMBIE || r->type == CKPT_REC_CPUS) {
 			good += rc == CK_OK;
 		} else {
 			good += rc == CK_DAMAGED;

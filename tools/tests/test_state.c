@@ -21,12 +21,12 @@
 #include "tap.h"
 
 extern const struct state_ops state_fds, state_files, state_stdio, state_pipes, state_eventfd,
-	state_timerfd, state_signalfd, state_epoll, state_fs, state_rlimits, state_sched, state_cred;
+	state_timerfd, state_signalfd, state_epoll, state_fs, state_rlimits, state_cred;
 
 /* All but what needs the module. */
 static const struct state_ops *const rows[] = {
 	&state_fds, &state_files, &state_stdio, &state_pipes, &state_eventfd, &state_timerfd,
-	&state_signalfd, &state_epoll, &state_fs, &state_rlimits, &state_sched, &state_cred,
+	&state_signalfd, &state_epoll, &state_fs, &state_rlimits, &state_cred,
 };
 
 #define NR_ROWS	(sizeof(rows) / sizeof(rows[0]))
@@ -77,9 +77,6 @@ int image_put(struct image_writer *w, uint32_t type, const void *head, size_t he
 		break;
 	case CKPT_REC_RLIMITS:
 		process.rlimits = rec;
-		break;
-	case CKPT_REC_SCHED:
-		process.sched = rec;
 		break;
 	case CKPT_REC_CRED:
 		process.cred = rec;

@@ -57,7 +57,7 @@
  *             never returns to the caller's code.  The address space is
  *             replaced as struct ckpt_plan says and the thread parks.
  *   (event)                                                   -> PARKED when all have
- *   SET       PID (thread), REGS, XSTATE, SIGMASK, [RSEQ_*]
+ *   SET       PID (thread), REGS, XSTATE, SIGMASK, [RSEQ_*], [STOPPED]
  *   COMMIT                                                    -> COMMITTED
  *
  * PARK and RESTORE are accepted only from sendmsg(2)/sendto(2) in the thread
@@ -171,6 +171,8 @@ enum ckpt_cmd {
  * @CKPT_A_RSEQ_ADDR: u64, user address of struct rseq, 0 for none
  * @CKPT_A_RSEQ_LEN: u32, its length
  * @CKPT_A_RSEQ_SIG: u32, its signature
+ * @CKPT_A_STOPPED: u32, to a leader: its process is stopped; the signal that the parent
+ *	has yet to be told of by wait(2), or 0
  * @__CKPT_A_MAX: one more than the last
  */
 enum ckpt_attr {
@@ -215,6 +217,7 @@ enum ckpt_attr {
 	CKPT_A_RSEQ_ADDR,
 	CKPT_A_RSEQ_LEN,
 	CKPT_A_RSEQ_SIG,
+	CKPT_A_STOPPED,
 	__CKPT_A_MAX,
 };
 #define CKPT_A_MAX (__CKPT_A_MAX - 1)
@@ -337,6 +340,9 @@ struct ckpt_plan_pages {
  *	CAP_CHECKPOINT_RESTORE in the opener of the session, as prctl(2) does.
  * @close_from: all descriptors from this number on are closed before the
  *	thread parks, the netlink socket and those named here included
+ * @flags: CKPT_MM_LOCK_FUTURE, CKPT_MM_LOCK_ONFAULT of <linux/ckpt_image.h>: for what
+ *	the process maps later
+ * @pad: zero
  */
 struct ckpt_plan {
 	__u64 vmas;
@@ -347,6 +353,8 @@ struct ckpt_plan {
 	__u64 vdso_end;
 	__s32 exe_fd;
 	__u32 close_from;
+	__u32 flags;
+	__u32 pad;
 };
 
 #endif /* _UAPI_LINUX_CKPT_H */

@@ -23,7 +23,7 @@
  * bytes.  A CKPT_REC_PROCESS opens a process: all per-process records up to the
  * next one belong to it.  Likewise CKPT_REC_THREAD opens a thread of that
  * process.  Records with an id (SHM, FILE, PIPE) stand for objects that are
- * named by id elsewhere.  A reader refuses an image that has a record of an
+ * named by id elsewhere.  A CKPT_REC_ZOMBIE stands for itself.  A reader refuses an image that has a record of an
  * unknown type without CKPT_RECORD_OPTIONAL, and skips one with it.
  */
 #ifndef _UAPI_LINUX_CKPT_IMAGE_H
@@ -64,17 +64,19 @@ struct ckpt_record {
  * @CKPT_REC_XSTATE: the uncompacted xsave area, as in NT_X86_XSTATE
  * @CKPT_REC_SHM: struct ckpt_rec_shm, then the name
  * @CKPT_REC_PAGES: struct ckpt_rec_pages
+ * @CKPT_REC_SCHED: struct ckpt_rec_sched, then the CPU mask, of a thread
+ * @CKPT_REC_ZOMBIE: struct ckpt_rec_zombie
  * @CKPT_REC_CRED: struct ckpt_rec_cred, then u32 groups[]
  * @CKPT_REC_FS: struct ckpt_rec_fs, then the working directory
  * @CKPT_REC_RLIMITS: struct ckpt_rec_rlimits
  * @CKPT_REC_FD: struct ckpt_rec_fd
  * @CKPT_REC_FILE: struct ckpt_rec_file, then the path
  * @CKPT_REC_PIPE: struct ckpt_rec_pipe, then the bytes in flight
- * @CKPT_REC_SCHED: struct ckpt_rec_sched
  * @CKPT_REC_EVENTFD: struct ckpt_rec_eventfd
  * @CKPT_REC_TIMERFD: struct ckpt_rec_timerfd
  * @CKPT_REC_SIGNALFD: struct ckpt_rec_signalfd
  * @CKPT_REC_EPOLL: struct ckpt_rec_epoll, then struct ckpt_epoll_watch[]
+ * @CKPT_REC_CPUS: struct ckpt_rec_cpus, then the CPU mask, once
  * @__CKPT_REC_MAX: one more than the last
  */
 enum ckpt_record_type {
@@ -92,18 +94,20 @@ enum ckpt_record_type {
 	CKPT_REC_XSTATE,
 	CKPT_REC_SHM,
 	CKPT_REC_PAGES,
-	/* made by ckctl; each begins with the pid it belongs to or an object id */
+	CKPT_REC_SCHED,
+	CKPT_REC_ZOMBIE,
+	/* made by ckctl; each begins with the pid it belongs to or an object id, but for CPUS */
 	CKPT_REC_CRED = 64,
 	CKPT_REC_FS,
 	CKPT_REC_RLIMITS,
 	CKPT_REC_FD,
 	CKPT_REC_FILE,
 	CKPT_REC_PIPE,
-	CKPT_REC_SCHED,
 	CKPT_REC_EVENTFD,
 	CKPT_REC_TIMERFD,
 	CKPT_REC_SIGNALFD,
 	CKPT_REC_EPOLL,
+	CKPT_REC_CPUS,
 	__CKPT_REC_MAX,
 };
 
@@ -117,10 +121,10 @@ enum ckpt_record_type {
  * @sid: its session
  * @nr_threads: CKPT_REC_THREAD records that follow, the leader first
  * @exit_signal: sent to the parent at exit
- * @personality: as personality(2)
+ * @securebits: as prctl(PR_GET_SECUREBITS)
  * @flags: CKPT_PROCESS_*
  * @oom_score_adj: as /proc/PID/oom_score_adj
- * @pad: zero
+ * @stop_signal: of a stop that the parent has not waited for yet, else 0
  * @monotonic_ns: CLOCK_MONOTONIC when it was saved: deadlines of system calls
  *	that sleep refer to it
  * @boottime_ns: CLOCK_BOOTTIME, likewise
@@ -133,16 +137,42 @@ struct ckpt_rec_process {
 	__s32 sid;
 	__u32 nr_threads;
 	__s32 exit_signal;
-	__u32 personality;
+	__u32 securebits;
 	__u32 flags;
 	__s32 oom_score_adj;
-	__u32 pad;
+	__u32 stop_signal;
 	__u64 monotonic_ns;
 	__u64 boottime_ns;
 	char comm[CKPT_COMM_LEN];
 };
 
 #define CKPT_PROCESS_CHILD_SUBREAPER	(1U << 0)
+#define CKPT_PROCESS_STOPPED		(1U << 1)	/* by SIGSTOP or its like */
+#define CKPT_PROCESS_FLAGS		3U
+
+/**
+ * struct ckpt_rec_zombie - a dead child that its parent has not waited for
+ * @pid: its id
+ * @ppid: its parent, which is in the image
+ * @pgid: its process group
+ * @sid: its session
+ * @exit_signal: that was sent to the parent
+ * @status: as wait(2) gives it
+ * @uid: its real user
+ * @pad: zero
+ * @comm: its name, NUL terminated
+ */
+struct ckpt_rec_zombie {
+	__s32 pid;
+	__s32 ppid;
+	__s32 pgid;
+	__s32 sid;
+	__s32 exit_signal;
+	__u32 status;
+	__u32 uid;
+	__u32 pad;
+	char comm[CKPT_COMM_LEN];
+};
 
 /**
  * struct ckpt_rec_mm - address space of the process
@@ -163,6 +193,8 @@ struct ckpt_rec_process {
  * @auxv_len: bytes of auxv after this struct
  * @exe_len: bytes of the path after auxv, without a NUL
  * @dumpable: as prctl(PR_GET_DUMPABLE)
+ * @flags: CKPT_MM_*
+ * @coredump_filter: as /proc/PID/coredump_filter
  */
 struct ckpt_rec_mm {
 	__u64 start_code;
@@ -182,7 +214,14 @@ struct ckpt_rec_mm {
 	__u32 auxv_len;
 	__u32 exe_len;
 	__u32 dumpable;
+	__u32 flags;
+	__u32 coredump_filter;
 };
+
+#define CKPT_MM_LOCK_FUTURE	(1U << 0)	/* mlockall(MCL_FUTURE) */
+#define CKPT_MM_LOCK_ONFAULT	(1U << 1)	/* with MCL_ONFAULT */
+#define CKPT_MM_NO_THP		(1U << 2)	/* prctl(PR_SET_THP_DISABLE) */
+#define CKPT_MM_FLAGS		7U
 
 /**
  * enum ckpt_vma_kind - what backs a mapping
@@ -234,13 +273,17 @@ struct ckpt_rec_vma {
 	__u32 file_writable;
 };
 
-/* madvise(2) of a mapping, in flags where hugetlb's page size would be. */
+/* madvise(2) and mlock2(2) of a mapping, in flags that mmap(2) has no use for here. */
+#define CKPT_VMA_LOCKONFAULT	(1U << 22)
+#define CKPT_VMA_MERGEABLE	(1U << 23)
+#define CKPT_VMA_SEQUENTIAL	(1U << 24)
+#define CKPT_VMA_RANDOM		(1U << 25)
 #define CKPT_VMA_DONTFORK	(1U << 27)
 #define CKPT_VMA_WIPEONFORK	(1U << 28)
 #define CKPT_VMA_DONTDUMP	(1U << 29)
 #define CKPT_VMA_HUGEPAGE	(1U << 30)
 #define CKPT_VMA_NOHUGEPAGE	(1U << 31)
-#define CKPT_VMA_ADVICE		(31U << 27)
+#define CKPT_VMA_ADVICE		(31U << 27 | 15U << 22)
 
 /**
  * struct ckpt_sigaction - as the kernel's sigaction structure on x86-64
@@ -307,7 +350,7 @@ enum ckpt_restart_kind {
 /**
  * struct ckpt_rec_thread - one thread
  * @tid: its id
- * @flags: none yet, 0
+ * @flags: CKPT_THREAD_*
  * @sigmask: blocked signals, bit n-1 for signal n
  * @sas_sp: alternate signal stack as sigaltstack(2)
  * @sas_size: …
@@ -322,7 +365,11 @@ enum ckpt_restart_kind {
  * @restart_clock: CLOCK_* that the time left is counted on
  * @restart_ns: time left, 0 for passed, ~0 for no timeout
  * @timer_slack_ns: as prctl(PR_GET_TIMERSLACK)
+ * @personality: as personality(2)
+ * @exit_status: with CKPT_THREAD_ENDED, as wait(2) would give it
  * @comm: name, NUL terminated
+ *
+ * One with CKPT_THREAD_ENDED has neither registers nor scheduling.
  */
 struct ckpt_rec_thread {
 	__s32 tid;
@@ -341,8 +388,36 @@ struct ckpt_rec_thread {
 	__s32 restart_clock;
 	__u64 restart_ns;
 	__u64 timer_slack_ns;
+	__u32 personality;
+	__u32 exit_status;
 	char comm[CKPT_COMM_LEN];
 };
+
+#define CKPT_THREAD_MCE_EARLY	(1U << 0)	/* prctl(PR_MCE_KILL) */
+#define CKPT_THREAD_MCE_LATE	(1U << 1)
+#define CKPT_THREAD_ENDED	(1U << 2)	/* a leader: others of its process live on */
+#define CKPT_THREAD_FLAGS	7U
+
+/**
+ * struct ckpt_rec_sched - scheduling of a thread
+ * @policy: SCHED_*; not SCHED_DEADLINE
+ * @nice: -20 to 19
+ * @rt_priority: of SCHED_FIFO and SCHED_RR, else 0
+ * @flags: CKPT_SCHED_RESET_ON_FORK
+ * @ioprio: as ioprio_get(2), 0 for one that was never set
+ * @cpus_len: bytes of the CPU mask after this struct, as sched_getaffinity(2)
+ */
+struct ckpt_rec_sched {
+	__u32 policy;
+	__s32 nice;
+	__u32 rt_priority;
+	__u32 flags;
+	__u32 ioprio;
+	__u32 cpus_len;
+};
+
+#define CKPT_SCHED_RESET_ON_FORK	(1U << 0)
+#define CKPT_MAX_CPUS			8192
 
 /**
  * struct ckpt_rec_shm - one shared memory object, however many map it
@@ -465,13 +540,15 @@ struct ckpt_rec_fs {
 };
 
 /**
- * struct ckpt_rec_sched - nice value of a process
- * @pid: the process
- * @nice: -20 to 19
+ * struct ckpt_rec_cpus - where the job was allowed to run
+ * @cpus_len: bytes of the CPU mask after this struct
+ * @pad: zero
+ *
+ * A thread that may use all of these never asked for less.
  */
-struct ckpt_rec_sched {
-	__s32 pid;
-	__s32 nice;
+struct ckpt_rec_cpus {
+	__u32 cpus_len;
+	__u32 pad;
 };
 
 #define CKPT_NR_RLIMITS 16

@@ -107,7 +107,7 @@ static int watch_signals(struct checkpoint *c)
 	return c->signal_fd < 0 ? fail_errno(errno, "cannot watch for signals") : CK_OK;
 }
 
-/* Seven descriptors a process; and no page fault of ours while the job waits. */
+/* Six descriptors a process; and no page fault of ours while the job waits. */
 static void raise_limits(struct checkpoint *c)
 {
 	struct rlimit l = { 0 };
@@ -138,8 +138,11 @@ static int open_processes(struct checkpoint *c)
 		int err = proc_open(&c->early[c->nr_early], pids[i]);
 
 		if (!err)
-			c->nr_early++;
-		else if (err != ENOENT && err != ESRCH)
+			err = proc_follow(&c->early[c->nr_early++]);
+		if (!err)
+			continue;
+		/* Looked at again when it is frozen, or gone. */
+		if (err != ENOENT && err != ESRCH)
 			rc = fail_errno(err, "cannot open /proc/%d", pids[i]);
 	}
 	free(pids);
@@ -222,6 +225,7 @@ static int adopt_processes(struct checkpoint *c, const struct nl_event *ev)
 	size_t i, n = 0;
 
 	d->streams = c->req->streams;
+	d->cgroup_fd = c->cgroup_fd;
 	d->procs = calloc(ev->nr_pids ? ev->nr_pids : 1, sizeof(*d->procs));
 	if (!d->procs)
 		return fail(CK_FAILED, "out of memory");
@@ -280,6 +284,7 @@ static int prove(struct checkpoint *c)
 	for (i = 0; i < d->nr_procs; i++) {
 		struct proc *p = &d->procs[i];
 
+		proc_follow(p);
 		if (p->mem_fd >= 0)
 			close(p->mem_fd);
 		p->mem_fd = openat(p->dir_fd, "mem", O_RDONLY | O_CLOEXEC);

@@ -155,6 +155,20 @@ static int print_tree(const struct image *img)
 	return rc;
 }
 
+static void print_zombies(const struct image *img)
+{
+	size_t i;
+
+	for (i = 0; i < img->nr_zombies; i++) {
+		const struct ckpt_rec_zombie *rec = img->zombies[i];
+
+		printf("%7d %7d %7d %7d        0           0           0  ", rec->pid, rec->ppid,
+		       rec->pgid, rec->sid);
+		print_text(rec->comm);
+		printf(" (ended, status %#x)\n", rec->status);
+	}
+}
+
 static void print_files(const struct image *img)
 {
 	size_t i, k;
@@ -211,6 +225,7 @@ static int print_image(const struct image *img)
 	rc = print_tree(img);
 	if (rc)
 		return rc;
+	print_zombies(img);
 	print_files(img);
 	print_rest(img);
 	return CK_OK;
@@ -257,14 +272,31 @@ static json_t *json_processes(const struct image *img)
 		const struct image_process *p = &img->processes[i];
 
 		json_array_append_new(array, json_pack(
-			"{s:i, s:i, s:i, s:i, s:o, s:o, s:o, s:I, s:I, s:I, s:o, s:o}",
+			"{s:i, s:i, s:i, s:i, s:b, s:o, s:o, s:o, s:I, s:I, s:I, s:o, s:o}",
 			"pid", p->rec->pid, "ppid", p->rec->ppid, "pgid", p->rec->pgid,
-			"sid", p->rec->sid, "name", json_text(p->rec->comm),
+			"sid", p->rec->sid, "stopped", (int)(p->rec->flags & CKPT_PROCESS_STOPPED),
+			"name", json_text(p->rec->comm),
 			"exe", json_text(p->exe), "cwd", json_text(p->cwd),
 			"mappings", (json_int_t)p->nr_vmas,
 			"mapped_bytes", (json_int_t)mapped_bytes(p),
 			"saved_bytes", (json_int_t)saved_bytes(p->pages, p->nr_pages),
 			"threads", json_threads(p), "fds", json_fds(img, p)));
+	}
+	return array;
+}
+
+static json_t *json_zombies(const struct image *img)
+{
+	json_t *array = json_array();
+	size_t i;
+
+	for (i = 0; i < img->nr_zombies; i++) {
+		const struct ckpt_rec_zombie *rec = img->zombies[i];
+
+		json_array_append_new(array, json_pack(
+			"{s:i, s:i, s:i, s:i, s:i, s:o}", "pid", rec->pid, "ppid", rec->ppid,
+			"pgid", rec->pgid, "sid", rec->sid, "status", (int)rec->status,
+			"name", json_text(rec->comm)));
 	}
 	return array;
 }
@@ -301,7 +333,7 @@ static int print_json(const struct image *img)
 			(json_int_t)saved_bytes(img->shms[i].pages, img->shms[i].nr_pages),
 			"name", json_text(img->shms[i].name)));
 	return json_print(json_pack(
-		"{s:o, s:o, s:o, s:o, s:o, s:o, s:I, s:I, s:I, s:I, s:I, s:I, s:o, s:o, s:o, s:o}",
+		"{s:o, s:o, s:o, s:o, s:o, s:o, s:I, s:I, s:I, s:I, s:I, s:I, s:o, s:o, s:o, s:o, s:o}",
 		"image", json_text(img->path), "id", json_text(meta->id),
 		"cgroup", json_text(meta->cgroup), "host", json_text(meta->host),
 		"kernel", json_text(meta->kernel), "arch", json_text(meta->arch),
@@ -309,7 +341,7 @@ static int print_json(const struct image *img)
 		"standstill_ns", (json_int_t)meta->standstill_ns,
 		"bytes", (json_int_t)meta->bytes, "tasks", (json_int_t)meta->nr_tasks,
 		"threads", (json_int_t)meta->nr_threads, "argv", argv,
-		"processes", json_processes(img), "shared_memory", shms,
+		"processes", json_processes(img), "zombies", json_zombies(img), "shared_memory", shms,
 		"generations", json_generations(img)));
 }
 

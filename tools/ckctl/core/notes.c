@@ -60,7 +60,8 @@ static int put_prstatus(struct core_notes *n, const struct image_process *p,
 	};
 
 	_Static_assert(sizeof(status.pr_reg) == sizeof(struct user_regs_struct), "NT_PRSTATUS");
-	memcpy(&status.pr_reg, t->regs, sizeof(status.pr_reg));
+	if (t->regs)	/* not of a first thread that has ended */
+		memcpy(&status.pr_reg, t->regs, sizeof(status.pr_reg));
 	return note_put(n, "CORE", NT_PRSTATUS, &status, sizeof(status));
 }
 
@@ -69,7 +70,7 @@ static int put_prpsinfo(struct core_notes *n, const struct image *img,
 {
 	struct elf_prpsinfo info = {
 		.pr_sname = 'R',
-		.pr_nice = (char)p->sched->nice,
+		.pr_nice = p->threads[0].sched ? (char)p->threads[0].sched->nice : 0,
 		.pr_uid = p->cred->uid,
 		.pr_gid = p->cred->gid,
 		.pr_pid = p->rec->pid,
@@ -136,8 +137,9 @@ static int put_thread(struct core_notes *n, const struct image *img, const struc
 		if (rc == CK_OK)
 			rc = put_files(n, p);
 	}
-	if (rc == CK_OK)
-		rc = note_put(n, "CORE", NT_FPREGSET, t->xstate, FPREGSET_LEN);
+	if (rc || !t->xstate)
+		return rc;
+	rc = note_put(n, "CORE", NT_FPREGSET, t->xstate, FPREGSET_LEN);
 	if (rc == CK_OK)
 		rc = note_put(n, "LINUX", NT_X86_XSTATE, t->xstate, t->xstate_len);
 	return rc;

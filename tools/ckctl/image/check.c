@@ -4,6 +4,7 @@
 
 #include <fcntl.h>
 #include <inttypes.h>
+#include <linux/sched.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -78,7 +79,8 @@ static int check_mm(const struct parse *p, const struct image_process *proc)
 				       proc->rec->pid);
 	if (mm->vdso_start > mm->vdso_end || !aligned(mm->vdso_start) || !aligned(mm->vdso_end) ||
 	    mm->start_brk > mm->brk || mm->arg_start > mm->arg_end || mm->env_start > mm->env_end ||
-	    mm->auxv_len > MAX_AUXV || mm->auxv_len % 16)
+	    mm->auxv_len > MAX_AUXV || mm->auxv_len % 16 || (mm->flags & ~CKPT_MM_FLAGS) ||
+	    mm->coredump_filter > 0x1ff)
 		return damaged(p, mm, "the address space of process %d makes no sense",
 			       proc->rec->pid);
 	if (mm->nr_vmas != proc->nr_vmas || proc->nr_vmas > CKPT_MAX_VMAS)
@@ -94,10 +96,37 @@ static int check_mm(const struct parse *p, const struct image_process *proc)
 
 /* ---- processes and threads ---- */
 
+static int check_sched(const struct parse *p, const struct image_thread *t)
+{
+	const struct ckpt_rec_sched *rec = t->sched;
+	bool realtime;
+
+	if (!rec)
+		return damaged(p, t->rec, "the scheduling of thread %d is not there", t->rec->tid);
+	realtime = rec->policy == SCHED_FIFO || rec->policy == SCHED_RR;
+	if (rec->policy > SCHED_IDLE || rec->policy == SCHED_IDLE - 1 || rec->nice < -20 ||
+	    rec->nice > 19 || rec->rt_priority > 99 || realtime != (rec->rt_priority > 0) ||
+	    (rec->flags & ~CKPT_SCHED_RESET_ON_FORK) || rec->ioprio > UINT16_MAX ||
+	    rec->cpus_len % sizeof(uint64_t) || rec->cpus_len > CKPT_MAX_CPUS / 8)
+		return damaged(p, rec, "the scheduling of thread %d makes no sense", t->rec->tid);
+	return CK_OK;
+}
+
+/* A first thread that has ended before the others has nothing but its id. */
+static bool is_ended(const struct image_process *proc, size_t i)
+{
+	const struct image_thread *t = &proc->threads[i];
+
+	return i == 0 && proc->nr_threads > 1 && t->rec->flags == CKPT_THREAD_ENDED &&
+	       !(t->rec->exit_status & ~0xff00U) && !t->regs && !t->xstate && !t->sched &&
+	       !t->nr_sigqueue;
+}
+
 static int check_threads(const struct parse *p, const struct image_process *proc,
 			 struct id_map *tids)
 {
 	size_t i;
+	int rc;
 
 	if (proc->rec->nr_threads != proc->nr_threads || !proc->nr_threads ||
 	    proc->threads[0].rec->tid != proc->rec->pid)
@@ -107,14 +136,20 @@ static int check_threads(const struct parse *p, const struct image_process *proc
 		const struct image_thread *t = &proc->threads[i];
 
 		if (t->rec->tid <= 0 || !is_text(t->rec->comm) ||
-		    t->rec->restart_kind > CKPT_RESTART_FUTEX)
+		    t->rec->restart_kind > CKPT_RESTART_FUTEX ||
+		    (t->rec->flags & CKPT_THREAD_ENDED ? !is_ended(proc, i) :
+		     (t->rec->flags & ~CKPT_THREAD_FLAGS) || t->rec->exit_status))
 			return damaged(p, t->rec, "thread %d makes no sense", t->rec->tid);
-		if (t->regs_len != sizeof(struct user_regs_struct) || t->xstate_len < XSTATE_MIN ||
-		    t->xstate_len > CKPT_MAX_XSTATE)
+		if (!(t->rec->flags & CKPT_THREAD_ENDED) &&
+		    (t->regs_len != sizeof(struct user_regs_struct) || t->xstate_len < XSTATE_MIN ||
+		     t->xstate_len > CKPT_MAX_XSTATE))
 			return damaged(p, t->rec, "the registers of thread %d are not all there",
 				       t->rec->tid);
-		if (id_map_add(tids, (uint64_t)t->rec->tid, i))
-			return CK_FAILED;
+		rc = t->rec->flags & CKPT_THREAD_ENDED ? CK_OK : check_sched(p, t);
+		if (!rc)
+			rc = id_map_add(tids, (uint64_t)t->rec->tid, i);
+		if (rc)
+			return rc;
 	}
 	return CK_OK;
 }
@@ -153,15 +188,14 @@ static int check_process(const struct parse *p, struct image_process *proc, stru
 
 	if (rec->pid <= 0 || rec->ppid < 0 || rec->pgid < 0 || rec->sid < 0 ||
 	    rec->ppid == rec->pid || rec->exit_signal < -1 || rec->exit_signal > 64 ||
-	    !is_text(rec->comm))
+	    rec->stop_signal > 64 || (rec->flags & ~CKPT_PROCESS_FLAGS) || !is_text(rec->comm))
 		return damaged(p, rec, "process %d makes no sense", rec->pid);
 	if (!proc->mm || !proc->sigactions || !proc->itimers || !proc->cred || !proc->fs ||
-	    !proc->rlimits || !proc->sched)
+	    !proc->rlimits)
 		return damaged(p, rec, "the records of process %d are not all there", rec->pid);
-	if (proc->cwd[0] != '/' || (proc->fs->umask & ~0777U) ||
-	    proc->sched->nice < -20 || proc->sched->nice > 19)
-		return damaged(p, proc->fs, "the working directory, umask or nice value of process "
-			       "%d makes no sense", rec->pid);
+	if (proc->cwd[0] != '/' || (proc->fs->umask & ~0777U))
+		return damaged(p, proc->fs, "the working directory or umask of process %d makes no "
+			       "sense", rec->pid);
 	for (i = 0; i < proc->nr_timers; i++)
 		if (proc->timers[i]->signo < 0 || proc->timers[i]->signo > 64)
 			return damaged(p, proc->timers[i], "timer %d of process %d makes no sense",
@@ -188,6 +222,10 @@ static int check_tree(const struct parse *p)
 		rc = id_map_add(&pids, (uint64_t)img->processes[i].rec->pid, i);
 	if (rc == CK_OK)
 		id_map_sort(&pids, &id);
+	for (i = 0; rc == CK_OK && i < img->nr_zombies; i++)
+		if (id_map_find(&pids, (uint64_t)(int64_t)img->zombies[i]->ppid) == SIZE_MAX)
+			rc = damaged(p, img->zombies[i], "the ended process %d has no parent",
+				     img->zombies[i]->pid);
 	for (i = 0; rc == CK_OK && i < img->nr_processes; i++) {
 		/* @depth marks those that are known to lead to a root. */
 		for (at = i, steps = 0; at != SIZE_MAX && !depth[at]; steps++) {
@@ -206,6 +244,35 @@ static int check_tree(const struct parse *p)
 	id_map_free(&pids);
 	free(depth);
 	return rc;
+}
+
+/* What a process can have ended with, and be made to end with again. */
+static bool is_end(uint32_t status)
+{
+	uint32_t signal = status & 0x7f;
+
+	if (!signal)
+		return !(status & ~0xff00U);
+	return !(status & ~0xffU) && signal <= 64 && signal != SIGCHLD && signal != SIGCONT &&
+	       signal != SIGSTOP && signal != SIGTSTP && signal != SIGTTIN && signal != SIGTTOU &&
+	       signal != SIGURG && signal != SIGWINCH;
+}
+
+static int check_zombies(const struct parse *p, struct id_map *tids)
+{
+	const struct image *img = p->img;
+	size_t i;
+
+	for (i = 0; i < img->nr_zombies; i++) {
+		const struct ckpt_rec_zombie *rec = img->zombies[i];
+
+		if (rec->pid <= 0 || rec->pgid < 0 || rec->sid < 0 || rec->exit_signal < 0 ||
+		    rec->exit_signal > 64 || !is_end(rec->status) || rec->pad || !is_text(rec->comm))
+			return damaged(p, rec, "the ended process %d makes no sense", rec->pid);
+		if (id_map_add(tids, (uint64_t)rec->pid, i))
+			return CK_FAILED;
+	}
+	return CK_OK;
 }
 
 /* ---- objects ---- */
@@ -284,8 +351,13 @@ int check_records(const struct parse *p)
 
 	if (!p->img->nr_processes)
 		return damaged(p, NULL, "there is no process in it");
+	if (p->img->cpus && (p->img->cpus->cpus_len % sizeof(uint64_t) || p->img->cpus->pad ||
+			     p->img->cpus->cpus_len > CKPT_MAX_CPUS / 8))
+		return damaged(p, p->img->cpus, "the CPUs of the job make no sense");
 	for (i = 0; rc == CK_OK && i < p->img->nr_processes; i++)
 		rc = check_process(p, &p->img->processes[i], &tids);
+	if (rc == CK_OK)
+		rc = check_zombies(p, &tids);
 	if (rc == CK_OK && tids.nr > CKPT_MAX_THREADS)
 		rc = damaged(p, NULL, "it has more than %d threads", CKPT_MAX_THREADS);
 	if (rc == CK_OK && !id_map_sort(&tids, &tid))

@@ -72,6 +72,8 @@ struct image_thread {
 	size_t xstate_len;
 	const void *sigqueue;		/* siginfo_t[128 bytes] */
 	size_t nr_sigqueue;
+	const struct ckpt_rec_sched *sched;
+	const uint64_t *cpus;		/* sched->cpus_len bytes */
 };
 
 struct image_fd {
@@ -101,7 +103,6 @@ struct image_process {
 	const struct ckpt_rec_fs *fs;
 	char *cwd;
 	const struct ckpt_rec_rlimits *rlimits;
-	const struct ckpt_rec_sched *sched;
 	struct image_fd *fds;				/* ascending */
 	size_t nr_fds;
 };
@@ -144,6 +145,9 @@ struct image {
 	size_t nr_generations;
 	struct image_process *processes;	/* in the order of the records */
 	size_t nr_processes;
+	const struct ckpt_rec_zombie **zombies;
+	size_t nr_zombies;
+	const struct ckpt_rec_cpus *cpus;	/* NULL when not known */
 	struct image_shm *shms;
 	size_t nr_shms;
 	struct image_file *files;

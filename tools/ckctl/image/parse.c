@@ -258,6 +258,40 @@ static int parse_thread_state(struct pass *s, const struct ckpt_record *r)
 	return ONCE(s, r, s->thread->xstate, r + 1);
 }
 
+static int parse_sched(struct pass *s, const struct ckpt_record *r)
+{
+	const struct ckpt_rec_sched *rec = at_least(r, sizeof(*rec));
+
+	if (!s->thread)
+		return damaged(s->p, r, "scheduling without a thread");
+	if (!rec || !exactly(r, sizeof(*rec), rec->cpus_len))
+		return bad_length(s, r);
+	s->thread->cpus = (const uint64_t *)(rec + 1);
+	return ONCE(s, r, s->thread->sched, rec);
+}
+
+static int parse_zombie(struct pass *s, const struct ckpt_record *r)
+{
+	const struct ckpt_rec_zombie *rec = exactly(r, sizeof(*rec), 0), **zombie;
+
+	if (!rec)
+		return bad_length(s, r);
+	zombie = grow(&s->img->zombies, &s->img->nr_zombies, sizeof(*zombie));
+	if (!zombie)
+		return no_memory();
+	*zombie = rec;
+	return CK_OK;
+}
+
+static int parse_cpus(struct pass *s, const struct ckpt_record *r)
+{
+	const struct ckpt_rec_cpus *rec = at_least(r, sizeof(*rec));
+
+	if (!rec || !exactly(r, sizeof(*rec), rec->cpus_len))
+		return bad_length(s, r);
+	return ONCE(s, r, s->img->cpus, rec);
+}
+
 static int parse_shm(struct pass *s, const struct ckpt_record *r)
 {
 	const struct ckpt_rec_shm *rec = at_least(r, sizeof(*rec));
@@ -331,19 +365,22 @@ static int first_pass(struct pass *s, const struct ckpt_record *r)
 		return parse_file(s, r);
 	case CKPT_REC_PIPE:
 		return parse_pipe(s, r);
+	case CKPT_REC_ZOMBIE:
+		return parse_zombie(s, r);
+	case CKPT_REC_CPUS:
+		return parse_cpus(s, r);
 	case CKPT_REC_PAGES:
 	case CKPT_REC_CRED:
 	case CKPT_REC_FS:
 	case CKPT_REC_RLIMITS:
 	case CKPT_REC_FD:
-	case CKPT_REC_SCHED:
 	case CKPT_REC_EVENTFD:
 	case CKPT_REC_TIMERFD:
 	case CKPT_REC_SIGNALFD:
 	case CKPT_REC_EPOLL:
 		return CK_OK;		/* in the second pass */
 	}
-	if (r->type == CKPT_REC_UNSPEC || r->type > CKPT_REC_PAGES)
+	if (r->type == CKPT_REC_UNSPEC || r->type > CKPT_REC_ZOMBIE)
 		return unknown(s, r);
 	if (!p)
 		return damaged(s->p, r, "a record of type %" PRIu32 " before any process", r->type);
@@ -362,6 +399,8 @@ static int first_pass(struct pass *s, const struct ckpt_record *r)
 		return parse_timer(s, r);
 	case CKPT_REC_THREAD:
 		return parse_thread(s, r);
+	case CKPT_REC_SCHED:
+		return parse_sched(s, r);
 	default:
 		return parse_thread_state(s, r);
 	}
@@ -480,7 +519,7 @@ static int second_pass(struct pass *s, const struct ckpt_record *r)
 	if (r->type >= CKPT_REC_EVENTFD && r->type <= CKPT_REC_EPOLL)
 		return parse_file_state(s, r);
 	if (r->type != CKPT_REC_CRED && r->type != CKPT_REC_FS && r->type != CKPT_REC_RLIMITS &&
-	    r->type != CKPT_REC_FD && r->type != CKPT_REC_SCHED)
+	    r->type != CKPT_REC_FD)
 		return CK_OK;
 	/* All of these begin with the pid. */
 	i = r->len < sizeof(int32_t) ? SIZE_MAX :
@@ -503,8 +542,6 @@ static int second_pass(struct pass *s, const struct ckpt_record *r)
 		return rc ? rc : text(s, &p->cwd, fs + 1, fs->cwd_len);
 	case CKPT_REC_RLIMITS:
 		return ONCE(s, r, p->rlimits, exactly(r, sizeof(*p->rlimits), 0));
-	case CKPT_REC_SCHED:
-		return ONCE(s, r, p->sched, exactly(r, sizeof(*p->sched), 0));
 	default:
 		return parse_fd(s, r, p);
 	}

@@ -365,6 +365,7 @@ void image_close(struct image *img)
 		munmap((void *)img->records, img->record_bytes);
 	meta_free(&img->meta);
 	free(img->processes);
+	free(img->zombies);
 	free(img->shms);
 	free(img->files);
 	free(img->pipes);

@@ -83,28 +83,34 @@ static void read_comm(pid_t tid, char *comm, size_t size)
 	comm[strcspn(comm, "\n")] = '\0';
 }
 
-static int check_ids_free(const struct image *image)
+static int check_id_free(pid_t id, const char *name)
 {
 	char comm[64];
+
+	if (kill(id, 0) < 0 && errno == ESRCH)
+		return CK_OK;
+	read_comm(id, comm, sizeof(comm));
+	if (strncmp(comm, name, CKPT_COMM_LEN) == 0)
+		return fail(CK_BUSY, "id %d of the job is in use by a process of the same name (%s): "
+			    "is the job still running?", id, comm);
+	return fail(CK_BUSY, "id %d of the job (%.15s) is in use by another process (%s); try again "
+		    "when that has ended", id, name, comm);
+}
+
+static int check_ids_free(const struct image *image)
+{
+	int rc = CK_OK;
 	size_t i, t;
 
 	for (i = 0; i < image->nr_processes; i++) {
 		const struct image_process *p = &image->processes[i];
 
-		for (t = 0; t < p->nr_threads; t++) {
-			const struct ckpt_rec_thread *rec = p->threads[t].rec;
-
-			if (kill(rec->tid, 0) < 0 && errno == ESRCH)
-				continue;
-			read_comm(rec->tid, comm, sizeof(comm));
-			if (strncmp(comm, rec->comm, CKPT_COMM_LEN) == 0)
-				return fail(CK_BUSY, "id %d of the job is in use by a process of the same "
-					    "name (%s): is the job still running?", rec->tid, comm);
-			return fail(CK_BUSY, "id %d of the job (%.15s) is in use by another process (%s); "
-				    "try again when that has ended", rec->tid, rec->comm, comm);
-		}
+		for (t = 0; t < p->nr_threads && !rc; t++)
+			rc = check_id_free(p->threads[t].rec->tid, p->threads[t].rec->comm);
 	}
-	return CK_OK;
+	for (i = 0; i < image->nr_zombies && !rc; i++)
+		rc = check_id_free(image->zombies[i]->pid, image->zombies[i]->comm);
+	return rc;
 }
 
 int restart_check(const struct restart *r)

@@ -2,6 +2,7 @@
 /* All threads are parked: registers to each, then they go, at one instant. */
 #include "restart.h"
 
+#include <stdbool.h>
 #include <sys/user.h>
 
 #include <netlink/attr.h>
@@ -13,9 +14,12 @@ static int set_thread(struct restart *r, const struct image_process *p,
 		      const struct image_thread *t)
 {
 	const struct ckpt_rec_thread *rec = t->rec;
+	bool ended = rec->flags & CKPT_THREAD_ENDED;
+	/* Any will do for the little that it has to do. */
+	const struct image_thread *with = ended ? &p->threads[1] : t;
 	struct user_regs_struct regs;
 	struct nl_msg *msg;
-	int rc = regs_restart(p, t, &regs), err;
+	int rc = ended ? regs_end(r, p, &regs) : regs_restart(p, t, &regs), err;
 
 	if (rc)
 		return rc;
@@ -24,13 +28,15 @@ static int set_thread(struct restart *r, const struct image_process *p,
 		return CK_FAILED;
 	err = nla_put_s32(msg, CKPT_A_PID, rec->tid);
 	err |= nla_put(msg, CKPT_A_REGS, sizeof(regs), &regs);
-	err |= nla_put(msg, CKPT_A_XSTATE, (int)t->xstate_len, t->xstate);
-	err |= nla_put_u64(msg, CKPT_A_SIGMASK, rec->sigmask);
+	err |= nla_put(msg, CKPT_A_XSTATE, (int)with->xstate_len, with->xstate);
+	err |= nla_put_u64(msg, CKPT_A_SIGMASK, ended ? ~0ULL : rec->sigmask);
 	if (rec->rseq_addr) {
 		err |= nla_put_u64(msg, CKPT_A_RSEQ_ADDR, rec->rseq_addr);
 		err |= nla_put_u32(msg, CKPT_A_RSEQ_LEN, rec->rseq_len);
 		err |= nla_put_u32(msg, CKPT_A_RSEQ_SIG, rec->rseq_sig);
 	}
+	if (t == &p->threads[0] && p->rec->flags & CKPT_PROCESS_STOPPED)
+		err |= nla_put_u32(msg, CKPT_A_STOPPED, p->rec->stop_signal);
 	if (err) {
 		nlmsg_free(msg);
 		return fail(CK_DAMAGED, "the image's state of thread %d is too large", rec->tid);

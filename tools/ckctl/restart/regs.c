@@ -108,6 +108,36 @@ static void timeout_again(const struct image_thread *t, struct user_regs_struct 
 	}
 }
 
+/* Code of this kernel's vdso is the only one that is known in every process. */
+static uint64_t find_syscall(const struct restart *r, const struct image_process *p)
+{
+	static const unsigned char insn[] = { 0x0f, 0x05 };
+	const unsigned char *code;
+	struct vdso text;
+
+	if (!p->mm->vdso_end || vdso_text(&text) || !text.end)
+		return 0;
+	code = memmem((const void *)text.start, text.end - text.start, insn, sizeof(insn));
+	return code ? p->mm->vdso_start + ((uint64_t)code - r->vdso.start) : 0;
+}
+
+int regs_end(const struct restart *r, const struct image_process *p, struct user_regs_struct *regs)
+{
+	uint64_t at = find_syscall(r, p);
+
+	if (!at)
+		return fail(CK_REFUSED, "the first thread of process %d (%.15s) had ended before the "
+			    "others, which takes a vdso to make again, and it has none", p->rec->pid,
+			    p->rec->comm);
+	/* exit(2), of this thread only; no signal comes in between, all are blocked. */
+	*regs = *(const struct user_regs_struct *)p->threads[1].regs;
+	regs->rip = at;
+	regs->rax = SYS_exit;
+	regs->rdi = p->threads[0].rec->exit_status >> 8;
+	regs->orig_rax = NO_SYSCALL;
+	return CK_OK;
+}
+
 /* The timespec at @arg is a deadline on @clock. */
 static void move_deadline(const struct image_process *p, const struct image_thread *t,
 			  const struct user_regs_struct *regs, unsigned long long clock,

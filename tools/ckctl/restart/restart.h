@@ -29,10 +29,14 @@
 
 /*
  * One process to be made.
- * @process: what is saved of it; NULL for a stand-in: the leader of a session
- *	or process group that is long gone while members are left, made again
- *	for the moment that they need to get in
+ * @process: what is saved of it; NULL for the other two kinds
+ * @zombie: what is saved of one that has ended, but was not waited for
+ * (neither): a stand-in: the leader of a session or process group that is long
+ *	gone while members are left, made again for the moment that they need
+ *	to get in
  * @pid: its id
+ * @ppid, @saved_pgid, @sid: as saved; 0 for a stand-in
+ * @comm: its name
  * @exit_signal: sent to the parent at its end
  * @parent: index of its parent, -1 for a child of the coordinator
  * @creator: index of who clones it: its parent, or a stand-in beside it
@@ -44,7 +48,10 @@
  */
 struct tree_node {
 	const struct image_process *process;
+	const struct ckpt_rec_zombie *zombie;
 	pid_t pid;
+	pid_t ppid, saved_pgid, sid;
+	const char *comm;
 	int exit_signal;
 	int parent, creator;
 	int first, next;
@@ -54,7 +61,7 @@ struct tree_node {
 };
 
 struct tree {
-	struct tree_node *nodes;	/* as image.processes, then the stand-ins */
+	struct tree_node *nodes;	/* as image.processes, image.zombies, then the stand-ins */
 	size_t nr, nr_processes;
 	int first;			/* cloned by the coordinator; linked by next */
 	pid_t main;			/* the process that stands for the job */
@@ -112,6 +119,8 @@ void restart_release(struct restart *r);
 int skeleton_spawn(struct restart *r, int index);
 /* Wait for the end of the stand-ins that node @creator (-1: the coordinator) cloned. */
 int reap_stand_ins(const struct restart *r, int creator);
+/* @sig has come for the end of a process that the program knows nothing of. */
+void forget_signal(int sig);
 /* Why clone3(2) of a "process" or "thread" failed. */
 int clone_failed(int err, const char *what, pid_t id, const char *comm);
 
@@ -123,6 +132,16 @@ int clone_failed(int err, const char *what, pid_t id, const char *comm);
 int threads_spawn(struct restart *r, const struct image_process *p, int socket_fd, char *stacks);
 /* What belongs to the calling thread itself and needs no rights. */
 int thread_settle(const struct image_thread *t);
+/* After it, mappings that it makes may get other rights than asked for. */
+int thread_personality(const struct image_thread *t);
+
+/* ---- zombie.c ---- */
+
+/* End as the process of @rec did. */
+void zombie_end(const struct restart *r, const struct ckpt_rec_zombie *rec)
+	__attribute__((noreturn));
+/* Wait until the zombies that are children of node @parent have ended. */
+int zombies_await(const struct restart *r, int parent);
 
 /* ---- report.c: from a skeleton to the coordinator ---- */
 
@@ -184,5 +203,7 @@ struct user_regs_struct;
  * with the time left of a system call that sleeps. */
 int regs_restart(const struct image_process *p, const struct image_thread *t,
 		 struct user_regs_struct *regs);
+/* The registers with which the leader of @p ends at once, while others live on. */
+int regs_end(const struct restart *r, const struct image_process *p, struct user_regs_struct *regs);
 
 #endif

@@ -15,7 +15,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
-#include <sys/personality.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -24,6 +23,7 @@
 
 #include "../out.h"
 #include "../state/mm.h"
+#include "../state/sched.h"
 #include "../state/signals.h"
 #include "../state/timers.h"
 
@@ -90,17 +90,23 @@ static int take_place(struct restart *r, const struct tree_node *node)
 	return CK_OK;
 }
 
+void forget_signal(int sig)
+{
+	const uint64_t set = sig ? 1ULL << (sig - 1) : 0;
+	const struct timespec now = { 0 };
+
+	syscall(SYS_rt_sigtimedwait, &set, NULL, &now, sizeof(set));
+}
+
 int reap_stand_ins(const struct restart *r, int creator)
 {
-	const uint64_t sigchld = 1ULL << (SIGCHLD - 1);
-	const struct timespec now = { 0 };
 	size_t i;
 
 	for (i = r->tree.nr_processes; i < r->tree.nr; i++) {
 		int status;
 
 		/* A session's is cloned by its parent, too. */
-		if (r->tree.nodes[i].creator != creator)
+		if (r->tree.nodes[i].creator != creator || r->tree.nodes[i].zombie)
 			continue;
 		while (waitpid(r->tree.nodes[i].pid, &status, __WALL) < 0)
 			if (errno != EINTR)
@@ -109,8 +115,7 @@ int reap_stand_ins(const struct restart *r, int creator)
 		if (!WIFEXITED(status) || WEXITSTATUS(status))
 			return fail(CK_FAILED, "process %d was killed during the restart",
 				    r->tree.nodes[i].pid);
-		/* The program knows nothing of it. */
-		syscall(SYS_rt_sigtimedwait, &sigchld, NULL, &now, sizeof(sigchld));
+		forget_signal(r->tree.nodes[i].exit_signal);
 	}
 	return CK_OK;
 }
@@ -127,43 +132,6 @@ static int restore_rows(struct restart *r, const struct image_process *p)
 	return rc;
 }
 
-/* Up by anybody; down, which protects from the memory killer, only for root's images. */
-static int restore_oom_score(const struct restart *r, const struct ckpt_rec_process *rec)
-{
-	char text[16] = "";
-	int fd = open("/proc/self/oom_score_adj", O_RDWR | O_CLOEXEC), now, len, rc = CK_OK;
-
-	if (fd < 0 || read(fd, text, sizeof(text) - 1) < 0) {
-		rc = fail_errno(errno, "process %d (%.15s): cannot read oom_score_adj", rec->pid,
-				rec->comm);
-		goto out;
-	}
-	now = atoi(text);
-	if (rec->oom_score_adj == now || (rec->oom_score_adj < now && r->image->owner != 0))
-		goto out;
-	len = snprintf(text, sizeof(text), "%d", rec->oom_score_adj);
-	if (write(fd, text, (size_t)len) < 0 && errno != EACCES)
-		rc = fail_errno(errno, "process %d (%.15s): cannot set oom_score_adj", rec->pid,
-				rec->comm);
-out:
-	if (fd >= 0)
-		close(fd);
-	return rc;
-}
-
-/* What prctl(2) and /proc can set of a process. */
-static int restore_attributes(const struct restart *r, const struct ckpt_rec_process *rec)
-{
-	if (prctl(PR_SET_CHILD_SUBREAPER, !!(rec->flags & CKPT_PROCESS_CHILD_SUBREAPER), 0, 0, 0) < 0)
-		return fail_errno(errno, "process %d (%.15s): cannot make it a subreaper", rec->pid,
-				  rec->comm);
-	/* ckctl's file capability took this away; /proc/self belongs to root without. */
-	if (prctl(PR_SET_DUMPABLE, 1, 0, 0, 0) < 0)
-		return fail_errno(errno, "process %d (%.15s): cannot make it dumpable", rec->pid,
-				  rec->comm);
-	return restore_oom_score(r, rec);
-}
-
 /* The leader's last steps: no way back to libc's clock, heap or rights. */
 static int leave(struct restart *r, const struct image_process *p, struct ckpt_plan *plan,
 		 int socket_fd)
@@ -172,7 +140,10 @@ static int leave(struct restart *r, const struct image_process *p, struct ckpt_p
 	struct request req;
 	int rc;
 
-	rc = state_cred.restore(&r->state, p);
+	/* Needs rights, and threads would have inherited it. */
+	rc = sched_settle(&r->state, &p->threads[0]);
+	if (!rc)
+		rc = state_cred.restore(&r->state, p);
 	if (!rc)
 		rc = timers_arm(p);
 	if (!rc)
@@ -188,10 +159,9 @@ static int leave(struct restart *r, const struct image_process *p, struct ckpt_p
 	if (rc)
 		return fail_errno(-rc, "process %d (%.15s): cannot map the vdso where it was",
 				  rec->pid, rec->comm);
-	if (personality(rec->personality) < 0)
-		return fail_errno(errno, "process %d (%.15s): cannot set its personality", rec->pid,
-				  rec->comm);
-	rc = mm_set_fields(p);
+	rc = thread_personality(&p->threads[0]);
+	if (!rc)
+		rc = mm_set_fields(p);
 	if (rc)
 		return rc;
 	request_send(r, socket_fd, &req, rec->pid);
@@ -216,8 +186,6 @@ static int become(struct restart *r, const struct image_process *p)
 					p->rec->pid);
 	}
 	if (!rc)
-		rc = restore_attributes(r, p->rec);
-	if (!rc)
 		rc = restore_rows(r, p);
 	if (!rc)
 		rc = threads_spawn(r, p, socket_fd, stacks);
@@ -236,6 +204,8 @@ static void __attribute__((noreturn)) skeleton_main(struct restart *r, int index
 	int rc;
 
 	report_capture();
+	/* Inherited from who launched ckctl: what ends would not be left for its parent. */
+	signal(SIGCHLD, SIG_DFL);
 	/* Nobody who fails, or is killed, leaves descendants behind. */
 	prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
 	if (getppid() != (node->parent < 0 ? r->pid : r->tree.nodes[node->parent].pid))
@@ -249,10 +219,15 @@ static void __attribute__((noreturn)) skeleton_main(struct restart *r, int index
 	rc = take_place(r, node);
 	if (!rc && !node->process) {
 		gate_wait(&r->gate->joined, (uint32_t)r->tree.nr);
-		_exit(0);
+		if (!node->zombie)
+			_exit(0);
 	}
 	if (!rc)
 		rc = reap_stand_ins(r, index);
+	if (!rc && node->zombie)
+		zombie_end(r, node->zombie);
+	if (!rc)
+		rc = zombies_await(r, index);
 	if (!rc)
 		rc = become(r, node->process);
 	report_failure(r, node->pid, rc);
@@ -281,8 +256,7 @@ int skeleton_spawn(struct restart *r, int index)
 	if (rc == 0)
 		skeleton_main(r, index);
 	if (rc < 0)
-		return clone_failed(errno, "process", pid,
-				    node->process ? node->process->rec->comm : "that has ended");
+		return clone_failed(errno, "process", pid, node->comm);
 	if (node->creator < 0)
 		return watch_born(r, pid);
 	report_send(r, REPORT_BORN, pid);

@@ -17,11 +17,13 @@
 #include <signal.h>
 #include <stddef.h>
 #include <string.h>
+#include <sys/personality.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include "../out.h"
+#include "../state/sched.h"
 #include "../state/signals.h"
 #include "raw.h"
 
@@ -56,6 +58,11 @@ int thread_settle(const struct image_thread *t)
 	if (rec->timer_slack_ns && prctl(PR_SET_TIMERSLACK, rec->timer_slack_ns, 0, 0, 0) < 0)
 		return fail_errno(errno, "thread %d (%.15s): cannot set its timer slack", rec->tid,
 				  rec->comm);
+	if (prctl(PR_MCE_KILL, rec->flags ? PR_MCE_KILL_SET : PR_MCE_KILL_CLEAR,
+		  rec->flags & CKPT_THREAD_MCE_EARLY ? PR_MCE_KILL_EARLY :
+		  rec->flags ? PR_MCE_KILL_LATE : 0, 0, 0) < 0)
+		return fail_errno(errno, "thread %d (%.15s): cannot set its machine check policy",
+				  rec->tid, rec->comm);
 	/*
 	 * Pointers into memory that is not there yet.  Should this thread die
 	 * before, the kernel finds nothing at them, which it takes quietly.
@@ -71,6 +78,14 @@ int thread_settle(const struct image_thread *t)
 	return CK_OK;
 }
 
+int thread_personality(const struct image_thread *t)
+{
+	if (personality(t->rec->personality) < 0)
+		return fail_errno(errno, "thread %d (%.15s): cannot set its personality", t->rec->tid,
+				  t->rec->comm);
+	return CK_OK;
+}
+
 static void __attribute__((noreturn)) thread_main(struct thread_start *start)
 {
 	const struct image_thread *t = start->thread;
@@ -79,9 +94,13 @@ static void __attribute__((noreturn)) thread_main(struct thread_start *start)
 
 	rc = signals_queue_thread(start->process, t);
 	if (!rc)
+		rc = sched_settle(&r->state, t);
+	if (!rc)
 		rc = state_cred.restore(&r->state, start->process);
 	if (!rc)
 		rc = thread_settle(t);
+	if (!rc)
+		rc = thread_personality(t);
 	if (rc)
 		report_failure(r, t->rec->tid, rc);
 	__atomic_store_n(&start->done, 1, __ATOMIC_RELEASE);

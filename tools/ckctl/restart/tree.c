@@ -48,14 +48,15 @@ static int find(const struct plan *p, pid_t pid)
 	return e ? e->node : -1;
 }
 
-static void add_node(struct plan *p, pid_t pid, const struct image_process *process)
+static struct tree_node *add_node(struct plan *p, pid_t pid)
 {
 	struct tree *tree = p->tree;
+	struct tree_node *node = &tree->nodes[tree->nr];
 
-	tree->nodes[tree->nr] = (struct tree_node){
-		.process = process,
+	*node = (struct tree_node){
 		.pid = pid,
-		.exit_signal = process ? process->rec->exit_signal : SIGCHLD,
+		.comm = "that has ended",
+		.exit_signal = SIGCHLD,
 		.parent = -1,
 		.creator = -1,
 		.first = -1,
@@ -64,12 +65,43 @@ static void add_node(struct plan *p, pid_t pid, const struct image_process *proc
 	p->index[tree->nr].pid = pid;
 	p->index[tree->nr].node = (int)tree->nr;
 	tree->nr++;
+	return node;
+}
+
+static void add_process(struct plan *p, const struct image_process *process)
+{
+	const struct ckpt_rec_process *rec = process->rec;
+	struct tree_node *node = add_node(p, rec->pid);
+
+	node->process = process;
+	node->ppid = rec->ppid;
+	node->saved_pgid = rec->pgid;
+	node->sid = rec->sid;
+	node->comm = rec->comm;
+	node->exit_signal = rec->exit_signal;
+}
+
+static void add_zombie(struct plan *p, const struct ckpt_rec_zombie *rec)
+{
+	struct tree_node *node = add_node(p, rec->pid);
+
+	node->zombie = rec;
+	node->ppid = rec->ppid;
+	node->saved_pgid = rec->pgid;
+	node->sid = rec->sid;
+	node->comm = rec->comm;
+	node->exit_signal = rec->exit_signal;
+}
+
+static bool is_stand_in(const struct tree_node *node)
+{
+	return !node->process && !node->zombie;
 }
 
 /* Every id that will be asked of the kernel, each once. */
 static int check_ids(const struct image *image, size_t nr_threads)
 {
-	pid_t *tids = malloc(nr_threads * sizeof(*tids));
+	pid_t *tids = malloc((nr_threads + image->nr_zombies) * sizeof(*tids));
 	size_t i, t, n = 0;
 	int rc = CK_OK;
 
@@ -84,6 +116,8 @@ static int check_ids(const struct image *image, size_t nr_threads)
 		for (t = 0; t < p->nr_threads; t++)
 			tids[n++] = p->threads[t].rec->tid;
 	}
+	for (i = 0; i < image->nr_zombies; i++)
+		tids[n++] = image->zombies[i]->pid;
 	qsort(tids, n, sizeof(*tids), by_pid);
 	for (i = 0; i < n && !rc; i++)
 		if (tids[i] <= 0 || (i && tids[i] == tids[i - 1]))
@@ -106,19 +140,19 @@ static bool is_outside(const struct plan *p, pid_t id, pid_t launchers)
  * the parent of its members and clones them beside itself, a group's by the
  * first of its members.
  */
-static void add_stand_ins(struct plan *p, const struct image *image)
+static void add_stand_ins(struct plan *p)
 {
-	size_t i, processes = p->tree->nr;
+	size_t i, saved = p->tree->nr;
 	int session;
 
 	for (session = 1; session >= 0; session--) {
-		for (i = 0; i < processes; i++) {
-			const struct ckpt_rec_process *rec = image->processes[i].rec;
-			pid_t id = session ? rec->sid : rec->pgid;
+		for (i = 0; i < saved; i++) {
+			const struct tree_node *member = &p->tree->nodes[i];
+			pid_t id = session ? member->sid : member->saved_pgid;
 
 			if (find(p, id) >= 0 || is_outside(p, id, session ? p->sid : p->pgid))
 				continue;
-			add_node(p, id, NULL);
+			add_node(p, id);
 			p->tree->nodes[p->tree->nr - 1].leads_session = session;
 			p->tree->nodes[p->tree->nr - 1].creator = (int)i;
 			qsort(p->index, p->tree->nr, sizeof(*p->index), by_pid);
@@ -131,14 +165,11 @@ static void add_stand_ins(struct plan *p, const struct image *image)
 /* The session of @node in the end; 0 is the coordinator's. */
 static pid_t session_of(const struct plan *p, const struct tree_node *node)
 {
-	pid_t sid;
-
-	if (!node->process && node->leads_session)
+	if (is_stand_in(node) && node->leads_session)
 		return node->pid;
-	if (!node->process)
+	if (is_stand_in(node))
 		node = &p->tree->nodes[node->creator];
-	sid = node->process->rec->sid;
-	return find(p, sid) >= 0 ? sid : 0;
+	return find(p, node->sid) >= 0 ? node->sid : 0;
 }
 
 /* @node is a member of the session that stand-in @leader leads. */
@@ -158,7 +189,7 @@ static int enter_session(struct plan *p, struct tree_node *node, struct tree_nod
 	if (leader->parent != node->parent || leader->exit_signal != node->exit_signal)
 		return fail(CK_REFUSED, "process %d (%.15s) is in session %d, whose leader is gone, with "
 			    "processes of other parents: such a tree cannot be made again", node->pid,
-			    node->process->rec->comm, leader->pid);
+			    node->comm, leader->pid);
 	node->creator = (int)(leader - p->tree->nodes);
 	return CK_OK;
 }
@@ -171,18 +202,18 @@ static int link_nodes(struct plan *p)
 	for (i = 0; i < (int)tree->nr; i++) {
 		struct tree_node *node = &tree->nodes[i];
 
-		if (node->process)
-			node->parent = find(p, node->process->rec->ppid);
+		if (is_stand_in(node))
+			continue;
+		node->parent = find(p, node->ppid);
 		if (node->parent >= 0 && !tree->nodes[node->parent].process)
 			node->parent = -1;
-		if (node->process)
-			node->creator = node->parent;
+		node->creator = node->parent;
 	}
 	for (i = 0; i < (int)tree->nr && !rc; i++) {
 		struct tree_node *node = &tree->nodes[i];
-		int leader = node->process ? find(p, node->process->rec->sid) : -1;
+		int leader = is_stand_in(node) ? -1 : find(p, node->sid);
 
-		if (leader >= 0 && !tree->nodes[leader].process)
+		if (leader >= 0 && is_stand_in(&tree->nodes[leader]))
 			rc = enter_session(p, node, &tree->nodes[leader]);
 	}
 	tree->first = -1;
@@ -192,7 +223,7 @@ static int link_nodes(struct plan *p)
 		struct tree_node *node = &tree->nodes[i];
 		int *list = node->creator < 0 ? &tree->first : &tree->nodes[node->creator].first;
 
-		if (!node->process && !node->leads_session)
+		if (is_stand_in(node) && !node->leads_session)
 			node->parent = node->creator;
 		node->next = *list;
 		*list = i;
@@ -256,8 +287,7 @@ static int plan_session(struct plan *p, struct tree_node *node)
 			return CK_OK;
 	}
 	return fail(CK_REFUSED, "process %d (%.15s) is in session %d, which its parent %d never was "
-		    "in: such a tree cannot be made again", node->pid, node->process->rec->comm, sid,
-		    node->process->rec->ppid);
+		    "in: such a tree cannot be made again", node->pid, node->comm, sid, node->ppid);
 }
 
 static int plan_group(struct plan *p, struct tree_node *node)
@@ -265,23 +295,21 @@ static int plan_group(struct plan *p, struct tree_node *node)
 	pid_t sid = session_of(p, node), pgid;
 	int leader;
 
-	if (!node->process) {
+	if (is_stand_in(node)) {
 		node->pgid = node->pid;
 		return CK_OK;
 	}
-	pgid = node->process->rec->pgid;
+	pgid = node->saved_pgid;
 	leader = find(p, pgid);
 	node->pgid = leader < 0 ? 0 : pgid;
 	if (leader < 0 && sid == 0)
 		return CK_OK;
 	if (leader >= 0 && session_of(p, &p->tree->nodes[leader]) == sid &&
-	    (!p->tree->nodes[leader].process ||
-	     p->tree->nodes[leader].process->rec->pgid == pgid) &&
+	    (is_stand_in(&p->tree->nodes[leader]) || p->tree->nodes[leader].saved_pgid == pgid) &&
 	    (!node->leads_session || pgid == node->pid))
 		return CK_OK;
 	return fail(CK_REFUSED, "process %d (%.15s) is in process group %d, which is not one of its "
-		    "session: such a group cannot be made again", node->pid,
-		    node->process->rec->comm, pgid);
+		    "session: such a group cannot be made again", node->pid, node->comm, pgid);
 }
 
 static int plan_tree(struct plan *p, const struct image *image)
@@ -293,14 +321,16 @@ static int plan_tree(struct plan *p, const struct image *image)
 
 	for (i = 0; i < image->nr_processes; i++) {
 		tree->nr_threads += image->processes[i].nr_threads;
-		add_node(p, image->processes[i].rec->pid, &image->processes[i]);
+		add_process(p, &image->processes[i]);
 	}
 	tree->nr_processes = tree->nr;
+	for (i = 0; i < image->nr_zombies; i++)
+		add_zombie(p, image->zombies[i]);
 	rc = check_ids(image, tree->nr_threads);
 	if (rc)
 		return rc;
 	qsort(p->index, tree->nr, sizeof(*p->index), by_pid);
-	for (i = 0; i < tree->nr && !rec; i++)
+	for (i = 0; i < tree->nr_processes && !rec; i++)
 		if (find(p, image->processes[i].rec->ppid) < 0)
 			rec = image->processes[i].rec;
 	if (!rec)
@@ -308,7 +338,7 @@ static int plan_tree(struct plan *p, const struct image *image)
 	tree->main = rec->pid;
 	p->sid = find(p, rec->sid) < 0 ? rec->sid : 0;
 	p->pgid = find(p, rec->pgid) < 0 ? rec->pgid : 0;
-	add_stand_ins(p, image);
+	add_stand_ins(p);
 	rc = link_nodes(p);
 	if (!rc)
 		rc = check_shape(tree);
@@ -323,7 +353,7 @@ static int plan_tree(struct plan *p, const struct image *image)
 int tree_plan(struct tree *tree, const struct image *image)
 {
 	/* A stand-in for every session and every group at most. */
-	size_t most = 3 * image->nr_processes;
+	size_t most = 3 * (image->nr_processes + image->nr_zombies);
 	struct plan p = { .tree = tree };
 	int rc;
 

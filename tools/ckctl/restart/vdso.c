@@ -56,10 +56,15 @@ int vdso_find(struct vdso *v)
 	return rc;
 }
 
+int vdso_text(struct vdso *v)
+{
+	return find_mappings("[vdso]", v);
+}
+
 int vdso_hash(char *buf, size_t size)
 {
 	struct vdso code;
-	int rc = find_mappings("[vdso]", &code);
+	int rc = vdso_text(&code);
 
 	if (rc)
 		return rc;

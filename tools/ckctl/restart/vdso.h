@@ -19,6 +19,9 @@ struct vdso {
 	uint64_t end;
 };
 
+/* Only the code, in this process. */
+int vdso_text(struct vdso *v);
+
 /* Where they are in this process. */
 int vdso_find(struct vdso *v);
 

@@ -145,7 +145,7 @@ static int module_event(struct restart *r, bool *parked)
 	return rc;
 }
 
-/* A stand-in has done its duty when all are in their groups. */
+/* A stand-in or zombie has done its duty when all are in their groups. */
 static bool is_done(const struct restart *r, pid_t pid)
 {
 	size_t i;

@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Credentials: ids, groups, capability sets, no_new_privs.
+ * Credentials: ids, groups, capability sets, secure bits, no_new_privs.
  *
  * Saved: what /proc/PID/status says of the leader.  The module refuses threads
- * with credentials of their own, seccomp filters, secure bits, and other
- * namespaces than ckctl's (but for that of cgroups: what is visible of them is no
+ * with credentials of their own, seccomp filters, and other namespaces than ckctl's (but for that of cgroups: what is visible of them is no
  * state of a process).
  *
  * Restored are at most the rights that the restorer has.  An image that root
@@ -16,6 +15,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <linux/securebits.h>
 #include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -120,6 +120,12 @@ static int check_owner(const struct image_process *p, uid_t owner, const gid_t *
 		return fail(CK_PERM,
 			    "pid %d (%s) of the image had capabilities, but the image belongs "
 			    "to user %u; it is not restarted",
+			    c->pid, p->rec->comm, owner);
+	/* They would outlive an exec, of a set-uid program above all. */
+	if (p->rec->securebits & ~SECBIT_KEEP_CAPS)
+		return fail(CK_PERM,
+			    "pid %d (%s) of the image had secure bits, but the image belongs to "
+			    "user %u; it is not restarted",
 			    c->pid, p->rec->comm, owner);
 	for (i = 0; i < c->nr_groups; i++)
 		if (!group_among(p->groups[i], groups, nr))
@@ -284,11 +290,24 @@ static void drop_bounding(uint64_t keep)
 			prctl(PR_CAPBSET_DROP, cap, 0, 0, 0);
 }
 
+static int restore_securebits(const struct ckpt_rec_process *rec)
+{
+	unsigned int now = (unsigned int)prctl(PR_GET_SECUREBITS, 0, 0, 0, 0);
+
+	if (now == rec->securebits)
+		return 0;
+	/* The only one that anybody may change. */
+	if ((now ^ rec->securebits) == SECBIT_KEEP_CAPS)
+		return prctl(PR_SET_KEEPCAPS, !!(rec->securebits & SECBIT_KEEP_CAPS), 0, 0, 0);
+	return prctl(PR_SET_SECUREBITS, rec->securebits, 0, 0, 0);
+}
+
 /* Each set at most what was saved, and at most what is there: never more. */
 static int restore_caps(const struct image_process *p)
 {
+	const uint64_t setpcap = 1ULL << CAP_SETPCAP;
 	const struct ckpt_rec_cred *c = p->cred;
-	struct cap_sets now, want;
+	struct cap_sets now, want, first;
 	unsigned long cap;
 
 	if (get_caps(&now) < 0)
@@ -297,11 +316,20 @@ static int restore_caps(const struct image_process *p)
 	want.eff = want.prm & c->cap_eff;
 	want.inh = (now.inh | now.prm) & c->cap_inh;
 	prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
-	if (set_caps(&want) < 0)
+	/* Secure bits forbid more than they allow: they come late. */
+	first = want;
+	first.prm |= now.prm & setpcap;
+	first.eff |= now.prm & setpcap;
+	if (set_caps(&first) < 0)
 		goto failed;
 	for (cap = 0; cap < 64; cap++)
 		if (c->cap_amb & want.prm & want.inh & 1ULL << cap)
 			prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, cap, 0, 0);
+	if (restore_securebits(p->rec) < 0)
+		return fail_errno(errno, "pid %d (%s): cannot set its secure bits", p->rec->pid,
+				  p->rec->comm);
+	if (set_caps(&want) < 0)
+		goto failed;
 	return CK_OK;
 failed:
 	return fail_errno(errno, "pid %d (%s): cannot set its capabilities", p->rec->pid,
@@ -327,8 +355,8 @@ static int cred_restore(struct restore *r, const struct image_process *p)
 
 const struct state_ops state_cred = {
 	.name = "cred",
-	.saved = "user and group ids, groups, capabilities, no_new_privs",
-	.refused = "seccomp filters, secure bits, other namespaces, threads with credentials of "
+	.saved = "user and group ids, groups, capabilities, secure bits, no_new_privs",
+	.refused = "seccomp filters, other namespaces, threads with credentials of "
 		   "their own",
 	.dump = cred_dump,
 	.prepare = cred_prepare,

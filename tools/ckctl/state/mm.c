@@ -285,6 +285,7 @@ int mm_plan(struct restore *r, const struct image_process *p, struct ckpt_plan *
 		.vdso_end = p->mm->vdso_end,
 		.exe_fd = file_fd(p->exe, false),
 		.close_from = (__u32)r->fd_base,
+		.flags = p->mm->flags & (CKPT_MM_LOCK_FUTURE | CKPT_MM_LOCK_ONFAULT),
 	};
 	plan_vmas(r, p, plan, vmas);
 	plan_pages(r, p, plan, pages);
@@ -320,7 +321,7 @@ int mm_set_fields(const struct image_process *p)
 const struct state_ops state_mm = {
 	.name = "memory",
 	.saved = "private memory, mappings of files (private: changed pages), heap, stacks, arguments, "
-		 "environment, executable",
+		 "environment, executable; locks (mlock, mlockall) and advice (madvise)",
 	.refused = "mappings of devices and removed files, huge page file systems, shadow stacks",
 	.prepare = mm_prepare,
 };

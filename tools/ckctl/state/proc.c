@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,8 +17,22 @@
 
 static void forget_files(struct proc *p)
 {
-	p->dir_fd = p->pid_fd = p->mem_fd = p->status_fd = p->limits_fd = p->task_fd = p->fd_fd =
-		-1;
+	p->dir_fd = p->pid_fd = p->mem_fd = p->status_fd = p->limits_fd = p->fd_fd = -1;
+}
+
+/* The directory of the process, or of one of its threads. */
+static int open_files(struct proc *p, const char *path)
+{
+	p->dir_fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (p->dir_fd < 0)
+		return errno;
+	/* Errors of these come up again, and are reported, when they are used. */
+	p->pid_fd = (int)syscall(SYS_pidfd_open, p->pid, 0);
+	p->mem_fd = openat(p->dir_fd, "mem", O_RDONLY | O_CLOEXEC);
+	p->status_fd = openat(p->dir_fd, "status", O_RDONLY | O_CLOEXEC);
+	p->limits_fd = openat(p->dir_fd, "limits", O_RDONLY | O_CLOEXEC);
+	p->fd_fd = openat(p->dir_fd, "fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	return 0;
 }
 
 int proc_open(struct proc *p, pid_t pid)
@@ -29,17 +44,41 @@ int proc_open(struct proc *p, pid_t pid)
 	strcpy(p->comm, "?");
 	forget_files(p);
 	snprintf(path, sizeof(path), "/proc/%d", pid);
-	p->dir_fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
-	if (p->dir_fd < 0)
+	return open_files(p, path);
+}
+
+/* What is left of a first thread shows nothing of what the others share. */
+static bool has_ended(const char *status)
+{
+	const char *state = proc_status(status, "State");
+
+	return state && *state == 'Z';
+}
+
+int proc_follow(struct proc *p)
+{
+	char text[4096], path[320];
+	struct dirent *e;
+	int err = ESRCH;
+	DIR *dir;
+
+	if (proc_text(p, p->status_fd, "status", text, sizeof(text)) < 0 && errno != EFBIG)
 		return errno;
-	/* Errors of these come up again, and are reported, when they are used. */
-	p->pid_fd = (int)syscall(SYS_pidfd_open, pid, 0);
-	p->mem_fd = openat(p->dir_fd, "mem", O_RDONLY | O_CLOEXEC);
-	p->status_fd = openat(p->dir_fd, "status", O_RDONLY | O_CLOEXEC);
-	p->limits_fd = openat(p->dir_fd, "limits", O_RDONLY | O_CLOEXEC);
-	p->task_fd = openat(p->dir_fd, "task", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	p->fd_fd = openat(p->dir_fd, "fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	return 0;
+	if (!has_ended(text))
+		return 0;
+	snprintf(path, sizeof(path), "/proc/%d/task", p->pid);
+	dir = opendir(path);
+	if (!dir)
+		return errno;
+	while (err && (e = readdir(dir))) {
+		if (atoi(e->d_name) <= 0 || atoi(e->d_name) == p->pid)
+			continue;
+		snprintf(path, sizeof(path), "/proc/%d/task/%s", p->pid, e->d_name);
+		proc_close(p);
+		err = open_files(p, path);
+	}
+	closedir(dir);
+	return err;
 }
 
 void proc_move(struct proc *to, struct proc *from)
@@ -47,8 +86,6 @@ void proc_move(struct proc *to, struct proc *from)
 	*to = *from;
 	/* These belonged to the dump that read them. */
 	to->status = NULL;
-	to->tids = NULL;
-	to->nr_tids = 0;
 	forget_files(from);
 	from->fdinfos = NULL;
 	from->nr_fdinfos = 0;
@@ -57,7 +94,7 @@ void proc_move(struct proc *to, struct proc *from)
 void proc_close(struct proc *p)
 {
 	int *const fds[] = { &p->dir_fd, &p->pid_fd, &p->mem_fd, &p->status_fd, &p->limits_fd,
-			     &p->task_fd, &p->fd_fd };
+			     &p->fd_fd };
 	size_t i;
 
 	for (i = 0; i < sizeof(fds) / sizeof(fds[0]); i++) {
@@ -240,12 +277,16 @@ int proc_read_all(struct dump *d)
 	for (i = 0; i < d->nr_procs; i++) {
 		struct proc *p = &d->procs[i];
 		ssize_t len = proc_text(p, p->status_fd, "status", buf, sizeof(buf));
-		int rc;
 
 		/* Opened before the freeze, of a process that is no more: look again. */
 		if (len < 0 && errno == ESRCH) {
 			proc_close(p);
 			errno = proc_open(p, p->pid);
+			len = errno ? -1 : proc_text(p, p->status_fd, "status", buf, sizeof(buf));
+		}
+		/* Or of one whose first thread has ended since. */
+		if (len >= 0 && has_ended(buf)) {
+			errno = proc_follow(p);
 			len = errno ? -1 : proc_text(p, p->status_fd, "status", buf, sizeof(buf));
 		}
 		if (len < 0)
@@ -255,9 +296,6 @@ int proc_read_all(struct dump *d)
 		if (!p->status)
 			return CK_FAILED;
 		read_comm(p);
-		rc = proc_numbers(d, p, p->task_fd, "task", &p->tids, &p->nr_tids);
-		if (rc)
-			return rc;
 	}
 	return CK_OK;
 }

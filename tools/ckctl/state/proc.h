@@ -28,13 +28,10 @@ struct proc {
 	int mem_fd;			/* the proof for the module */
 	int status_fd;
 	int limits_fd;
-	int task_fd;			/* directories: task/, fd/ */
-	int fd_fd;
+	int fd_fd;			/* the directory fd/ */
 	struct proc_fdinfo *fdinfos;	/* opened early, ascending by number */
 	size_t nr_fdinfos;
 	char *status;			/* text of /proc/PID/status, read while frozen */
-	pid_t *tids;			/* read while frozen, ascending */
-	size_t nr_tids;
 	size_t first_fd, nr_fds;	/* files.c: its descriptors in dump_files */
 };
 
@@ -42,6 +39,8 @@ struct dump;
 
 /* Open /proc/PID; what else can be opened early, too.  0 or a positive errno. */
 int proc_open(struct proc *p, pid_t pid);
+/* Its first thread has ended before the others: read another one's files instead. */
+int proc_follow(struct proc *p);
 void proc_close(struct proc *p);
 /* Hand the open files of @from over to @to, which has nothing yet. */
 void proc_move(struct proc *to, struct proc *from);
@@ -68,7 +67,7 @@ ssize_t proc_link(const struct proc *p, const char *name, char *buf, size_t size
 /* "Key:" in a status text: what follows it and blanks; NULL when absent. */
 const char *proc_status(const char *status, const char *key);
 
-/* First thing while frozen: status and tids of every process. */
+/* First thing while frozen: status of every process. */
 int proc_read_all(struct dump *d);
 
 #endif

@@ -69,6 +69,6 @@ int signals_queue_thread(const struct image_process *p, const struct image_threa
 const struct state_ops state_signals = {
 	.name = "signals",
 	.saved = "signal actions, masks, pending signals with their data, alternate stacks",
-	.refused = "processes that are stopped or traced",
+	.refused = "traced processes",
 	.restore = signals_restore,
 };

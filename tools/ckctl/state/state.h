@@ -29,6 +29,7 @@ struct job_stream;
 struct dump {
 	struct proc *procs;		/* proc.h; ascending by pid */
 	size_t nr_procs;
+	int cgroup_fd;			/* of the job */
 	const struct job_stream *streams; /* [3], what the job was launched with, or NULL */
 	struct image_writer *writer;	/* dump: where the records go */
 	/* Rehearsal before the freeze: how many descriptors may be kept open for it. */
@@ -41,7 +42,6 @@ struct dump {
 	struct dump_files *files;	/* files.c */
 	struct dump_fs *fs;		/* fs.c */
 	char **limits;			/* rlimits.c: texts */
-	int *nice;			/* sched.c */
 	struct dump_chunk *chunks;	/* dump_alloc() */
 };
 
