@@ -15,7 +15,8 @@
 
 programs=("$@")
 [ $# -gt 0 ] || programs=(
-	regs threads memory shm signals timers pids
+	regs threads memory advice shm signals timers
+	pids orphans zombies stopped exited_main attributes
 	files pipes events
 	syscalls fragile
 )
