@@ -196,7 +196,7 @@ static int become(struct ckpt_ticket *t)
 	struct ckpt_session *s = t->session;
 	struct ckpt_plan_pages *pages;
 	struct ckpt_plan_vma *vmas;
-	struct ckpt_plan plan;
+	struct ckpt_plan plan = {};
 	int ret;
 
 	ret = copy_plan(t, &plan, &vmas, &pages);
@@ -212,6 +212,7 @@ static int become(struct ckpt_ticket *t)
 		ret = ckpt_mm_set_exe(s, plan.exe_fd);
 	if (!ret)
 		close_from(plan.close_from);
+	t->timers_ns = plan.timers_ns;
 	if (!IS_ERR_OR_NULL(vmas))
 		kvfree(vmas);
 	if (!IS_ERR_OR_NULL(pages))

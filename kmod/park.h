@@ -49,6 +49,7 @@ enum ckpt_ticket_state {
  * @key: in the table of all tickets: its pid in the initial namespace
  * @pid: in the session's tickets: its pid as the owner sees it
  * @plan_addr: RESTORE's, 0 for PARK
+ * @timers_ns: of the plan, for COMMIT
  * @state: under ckpt_restore.lock
  * @hidden: its user pointers while it is parked
  * @set: what it puts in place when it is let go
@@ -61,6 +62,7 @@ struct ckpt_ticket {
 	unsigned long key;
 	unsigned long pid;
 	u64 plan_addr;
+	u64 timers_ns;
 	enum ckpt_ticket_state state;
 	struct ckpt_thread_hidden hidden;
 	struct ckpt_thread_set set;

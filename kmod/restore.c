@@ -23,6 +23,7 @@
 #include "session.h"
 #include "state/process.h"
 #include "state/thread.h"
+#include "state/timers.h"
 
 /* How long SET waits for a thread that is just falling asleep. */
 #define SETTLE_MS	1000
@@ -356,6 +357,9 @@ int ckpt_restore_commit(struct ckpt_session *s)
 	} else if (r->nr_parked != r->nr_threads || r->nr_set != r->nr_threads) {
 		why = "not every thread was given its registers";
 	} else {
+		/* None of them can get past this lock, so all stay as they are. */
+		xa_for_each(&r->tickets, pid, t)
+			ckpt_timers_start(t->task, t->timers_ns);
 		smp_store_release(&r->go, true);
 		xa_for_each(&r->tickets, pid, t)
 			wake_up_process(t->task);

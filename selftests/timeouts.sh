@@ -4,7 +4,8 @@
 #
 # A timeout counts the time that was left: under checkpoints made one after the
 # other it runs out when it would have, and after a restart as much later as the
-# program was gone. The programs see to it that nothing ends early.
+# program was gone. The programs see to it that nothing ends early. The same for
+# timers.
 
 # shellcheck source=selftests/lib.sh
 . "$(dirname "$0")/lib.sh"
@@ -66,6 +67,14 @@ after_restart() {
 		job_end timeouts
 }
 
+# Memory takes its time to be read in.
+timers_restarted() {
+	job_start countdown countdown && job_works countdown && job_create countdown && job_kill countdown ||
+		return 1
+	touch "$(job_dir countdown)/restarted"
+	job_restart countdown && job_works countdown && job_end countdown
+}
+
 check "timeouts: under one checkpoint after the other" under_checkpoints timeouts 0
 job_cleanup timeouts
 check "timeouts: restarted" after_restart
@@ -73,4 +82,6 @@ job_cleanup timeouts
 # Their descriptors are refused, after the job was stopped for a moment.
 check "timeouts: under checkpoints that are refused" under_checkpoints epolls "0 3" socket
 job_cleanup epolls
+check "timers: run from the restart's end on" timers_restarted
+job_cleanup countdown
 finish

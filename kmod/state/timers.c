@@ -7,7 +7,9 @@
  * alarms that wake the machine, devices.
  *
  * Restored by the skeletons with setitimer(2), timer_create(2) and
- * timer_settime(2).  A timer that runs on is armed with the time that was left.
+ * timer_settime(2), with the time that was left.  Until the process goes on it
+ * may still be long, for its memory has to be read in: so those that count real
+ * time are armed far ahead, and moved here at COMMIT to where they belong.
  */
 #include "state/timers.h"
 #include <linux/hrtimer.h>
@@ -93,18 +95,25 @@ static bool is_own_cpu_clock(const struct k_itimer *timer, struct task_struct *l
 	       timer->it.cpu.pid == task_tgid(leader);
 }
 
-static const char *timer_obstacle(const struct k_itimer *timer, struct task_struct *leader)
+/* Only these have an hrtimer of their own in them. */
+static bool is_real_time(const struct k_itimer *timer)
 {
 	switch (timer->it_clock) {
 	case CLOCK_REALTIME:
 	case CLOCK_MONOTONIC:
 	case CLOCK_BOOTTIME:
 	case CLOCK_TAI:
-		return NULL;
-	case CLOCK_REALTIME_ALARM:
-	case CLOCK_BOOTTIME_ALARM:
-		return "a timer that wakes the machine (CLOCK_*_ALARM)";
+		return true;
 	}
+	return false;
+}
+
+static const char *timer_obstacle(const struct k_itimer *timer, struct task_struct *leader)
+{
+	if (is_real_time(timer))
+		return NULL;
+	if (timer->it_clock == CLOCK_REALTIME_ALARM || timer->it_clock == CLOCK_BOOTTIME_ALARM)
+		return "a timer that wakes the machine (CLOCK_*_ALARM)";
 	if (is_own_cpu_clock(timer, leader))
 		return NULL;
 	return "a timer on the clock of a thread, another process or a device";
@@ -238,6 +247,53 @@ static int timers_dump(struct ckpt_session *s, struct ckpt_process *p)
 out:
 	kvfree(recs);
 	return ret;
+}
+
+/* By how much, and not into the past: the kernel knows no time below 0. */
+static void move(struct hrtimer *timer, u64 back_ns)
+{
+	s64 expires = ktime_to_ns(hrtimer_get_expires(timer));
+	s64 now = ktime_to_ns(hrtimer_cb_get_time(timer));
+
+	hrtimer_set_expires(timer, ns_to_ktime(max_t(s64, expires - (s64)back_ns, now)));
+}
+
+static void move_armed(struct hrtimer *timer, u64 back_ns)
+{
+	if (hrtimer_try_to_cancel(timer) <= 0)
+		return;
+	move(timer, back_ns);
+	hrtimer_start_expires(timer, HRTIMER_MODE_ABS);
+}
+
+/**
+ * ckpt_timers_start() - have the timers of a restored process run from now on
+ * @leader: all its threads are parked, and cannot end now
+ * @armed_ns: of struct ckpt_plan
+ *
+ * Nobody else can touch them: not the process, and they are far from expiring.
+ */
+void ckpt_timers_start(struct task_struct *leader, u64 armed_ns)
+{
+	struct signal_struct *sig = leader->signal;
+	u64 now = ktime_get_ns(), back;
+	struct k_itimer *timer;
+
+	if (!armed_ns)
+		return;
+	back = CKPT_TIMERS_AHEAD_NS - min(now > armed_ns ? now - armed_ns : 0, CKPT_TIMERS_AHEAD_NS);
+	move_armed(&sig->real_timer, back);
+	ckpt_for_each_posix_timer(timer, sig) {
+		struct hrtimer *real = &timer->it.real.timer;
+
+		if (!is_real_time(timer))
+			continue;
+		/* One that sends no signal is never queued. */
+		if (timer->it_sigev_notify != SIGEV_NONE)
+			move_armed(real, back);
+		else if (hrtimer_get_expires(real))
+			move(real, back);
+	}
 }
 
 const struct ckpt_state_ops ckpt_timers_ops = {

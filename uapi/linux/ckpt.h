@@ -343,6 +343,9 @@ struct ckpt_plan_pages {
  * @flags: CKPT_MM_LOCK_FUTURE, CKPT_MM_LOCK_ONFAULT of <linux/ckpt_image.h>: for what
  *	the process maps later
  * @pad: zero
+ * @timers_ns: CLOCK_MONOTONIC before the sender armed the saved timers that count
+ *	real time, each CKPT_TIMERS_AHEAD_NS too late: COMMIT moves them to where
+ *	they have from that moment on what was left; 0 to leave all timers
  */
 struct ckpt_plan {
 	__u64 vmas;
@@ -355,6 +358,9 @@ struct ckpt_plan {
 	__u32 close_from;
 	__u32 flags;
 	__u32 pad;
+	__u64 timers_ns;
 };
+
+#define CKPT_TIMERS_AHEAD_NS	(365ULL * 86400 * 1000000000)
 
 #endif /* _UAPI_LINUX_CKPT_H */

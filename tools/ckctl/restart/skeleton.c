@@ -145,7 +145,7 @@ static int leave(struct restart *r, const struct image_process *p, struct ckpt_p
 	if (!rc)
 		rc = state_cred.restore(&r->state, p);
 	if (!rc)
-		rc = timers_arm(p);
+		rc = timers_arm(p, &plan->timers_ns);
 	if (!rc)
 		rc = thread_settle(&p->threads[0]);
 	if (rc)

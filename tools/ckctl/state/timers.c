@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * Timers.  The module saves interval timers and timer_create(2) timers with
- * the time that is left; restored from here they go on with that time, as late
- * as possible, but before the memory is back: what expires in between is
- * pending when the program goes on.  A timer that had a time of day for its
- * goal keeps the time left as well.  Overruns counted so far are lost.
+ * the time that is left; restored from here they go on with that time when the
+ * program does: those that count real time are armed far ahead, and the module
+ * moves them at COMMIT.  A timer that had a time of day for its goal keeps the
+ * time left as well.  Overruns counted so far are lost.
  */
 #include "timers.h"
 
@@ -36,6 +36,12 @@ static struct timespec to_timespec(uint64_t ns)
 {
 	return (struct timespec){ .tv_sec = (time_t)(ns / 1000000000),
 				  .tv_nsec = (long)(ns % 1000000000) };
+}
+
+/* Of a timer that counts real time. */
+static uint64_t ahead(uint64_t ns)
+{
+	return ns < UINT64_MAX - CKPT_TIMERS_AHEAD_NS ? ns + CKPT_TIMERS_AHEAD_NS : ns;
 }
 
 static int timer_failed(const struct image_process *p, int id, const char *what)
@@ -73,8 +79,9 @@ static int make_timer(const struct image_process *p, const struct ckpt_rec_posix
 
 static int start_timer(const struct image_process *p, const struct ckpt_rec_posix_timer *rec)
 {
+	bool cpu = rec->clock < 0 || rec->clock == CLOCK_PROCESS_CPUTIME_ID;
 	struct itimerspec spec = {
-		.it_value = to_timespec(rec->value_ns),
+		.it_value = to_timespec(cpu ? rec->value_ns : ahead(rec->value_ns)),
 		.it_interval = to_timespec(rec->interval_ns),
 	};
 
@@ -90,9 +97,10 @@ static int by_id(const void *a, const void *b)
 	return (*x)->id < (*y)->id ? -1 : (*x)->id > (*y)->id;
 }
 
-int timers_arm(const struct image_process *p)
+int timers_arm(const struct image_process *p, __u64 *armed_ns)
 {
 	static const int which[] = { ITIMER_REAL, ITIMER_VIRTUAL, ITIMER_PROF };
+	struct timespec now;
 	int rc = CK_OK, next = 0;
 	size_t i;
 
@@ -100,11 +108,17 @@ int timers_arm(const struct image_process *p)
 		qsort(p->timers, p->nr_timers, sizeof(*p->timers), by_id);
 	for (i = 0; i < p->nr_timers && !rc; i++)
 		rc = make_timer(p, p->timers[i], &next);
+	if (!rc && clock_gettime(CLOCK_MONOTONIC, &now) < 0)
+		rc = fail_errno(errno, "cannot read the clock");
+	if (!rc)
+		*armed_ns = (__u64)now.tv_sec * 1000000000 + (__u64)now.tv_nsec;
 	for (i = 0; i < p->nr_timers && !rc; i++)
 		rc = start_timer(p, p->timers[i]);
 	for (i = 0; i < 3 && !rc; i++) {
 		struct itimerval value = {
-			.it_value = to_timeval(p->itimers[i].value_ns),
+			.it_value = to_timeval(which[i] == ITIMER_REAL ?
+					       ahead(p->itimers[i].value_ns) :
+					       p->itimers[i].value_ns),
 			.it_interval = to_timeval(p->itimers[i].interval_ns),
 		};
 

@@ -4,7 +4,8 @@
 
 #include "../image/image.h"
 
-/* In the skeleton, when all threads exist: make and start its timers. */
-int timers_arm(const struct image_process *p);
+/* In the skeleton, when all threads exist: make and arm its timers; *@armed_ns
+ * is what the module needs to have them run from COMMIT on. */
+int timers_arm(const struct image_process *p, __u64 *armed_ns);
 
 #endif
