@@ -4,9 +4,15 @@
 #include <linux/file.h>
 #include <linux/fs.h>
 #include <linux/highmem.h>
+#include <linux/kdev_t.h>
+#include <linux/magic.h>
 #include <linux/mm.h>
+#include <linux/mount.h>
+#include <linux/pagemap.h>
 #include <linux/shmem_fs.h>
 #include <linux/slab.h>
+#include <linux/stat.h>
+#include "compat/mapping.h"
 #include "report.h"
 #include "session.h"
 #include "snapshot.h"
@@ -55,6 +61,55 @@ int ckpt_shm_id(struct ckpt_session *s, struct vm_area_struct *vma, u64 *id)
 }
 
 /**
+ * ckpt_shm_is_removed() - was this a file that can be made again, with its contents?
+ * @file: of a mapping
+ *
+ * Return: true when its page cache has, or can get, all that it holds.
+ */
+bool ckpt_shm_is_removed(const struct file *file)
+{
+	const struct inode *inode = file_inode(file);
+
+	return !inode->i_nlink && !(file->f_path.mnt->mnt_flags & MNT_INTERNAL) &&
+	       file->f_mapping->a_ops->read_folio && !IS_DAX(inode);
+}
+
+/* One object, its path without what d_path() says of removed ones. */
+static int dump_object(struct ckpt_session *s, const struct ckpt_shm *shm, char *buf)
+{
+	static const char removed[] = " (deleted)";
+	const struct path *path = ckpt_user_path(shm->file);
+	const char *name = d_path(path, buf, PATH_MAX);
+	struct ckpt_rec_shm *rec;
+	struct kstat stat;
+	size_t len;
+	int ret;
+
+	if (IS_ERR(name))
+		name = "";
+	ret = vfs_getattr(path, &stat, STATX_BASIC_STATS, AT_STATX_DONT_SYNC);
+	if (ret)
+		return ckpt_fail(s, ret, CKPT_REASON_IO, NULL,
+				 "the attributes of %s, which is mapped, cannot be read", name);
+	len = strlen(name);
+	if (len >= sizeof(removed) && !strcmp(name + len - (sizeof(removed) - 1), removed))
+		len -= sizeof(removed) - 1;
+	rec = ckpt_records_add(&s->records, CKPT_REC_SHM, sizeof(*rec) + len);
+	if (!rec)
+		return ckpt_fail(s, -ENOMEM, CKPT_REASON_NOMEM, NULL,
+				 "no memory for the record of a shared memory object");
+	rec->id = shm->id;
+	rec->size = i_size_read(file_inode(shm->file));
+	rec->mode = stat.mode;
+	rec->dev = new_encode_dev(stat.dev);
+	rec->ino = stat.ino;
+	rec->flags = path->mnt->mnt_flags & MNT_INTERNAL ? 0 : CKPT_SHM_FILE;
+	rec->name_len = len;
+	memcpy(rec + 1, name, len);
+	return 0;
+}
+
+/**
  * ckpt_shm_dump() - record all objects met
  * @s: the session
  *
@@ -63,33 +118,38 @@ int ckpt_shm_id(struct ckpt_session *s, struct vm_area_struct *vma, u64 *id)
 int ckpt_shm_dump(struct ckpt_session *s)
 {
 	struct ckpt_shm *shm;
+	char *buf;
+	int ret = 0;
 
+	if (list_empty(&s->shms))
+		return 0;
+	buf = __getname();
+	if (!buf)
+		return ckpt_fail(s, -ENOMEM, CKPT_REASON_NOMEM, NULL,
+				 "no memory for the records of shared memory objects");
 	list_for_each_entry(shm, &s->shms, node) {
-		const struct qstr *name = &shm->file->f_path.dentry->d_name;
-		struct ckpt_rec_shm *rec;
-
-		rec = ckpt_records_add(&s->records, CKPT_REC_SHM, sizeof(*rec) + name->len);
-		if (!rec)
-			return ckpt_fail(s, -ENOMEM, CKPT_REASON_NOMEM, NULL,
-					 "no memory for the record of a shared memory object");
-		rec->id = shm->id;
-		rec->size = i_size_read(file_inode(shm->file));
-		rec->name_len = name->len;
-		memcpy(rec + 1, name->name, name->len);
+		ret = dump_object(s, shm, buf);
+		if (ret)
+			break;
 	}
-	return 0;
+	__putname(buf);
+	return ret;
 }
 
 /*
- * There is no copy-on-write for shared memory: copy while everybody is frozen,
+ * There is no copy-on-write for shared memory, nor for a file's pages: copy while everybody is frozen,
  * unless they stay so until the pages are written.
  */
-static int take_page(struct ckpt_session *s, struct ckpt_pageset *set, struct address_space *mapping,
+static int take_page(struct ckpt_session *s, struct ckpt_pageset *set, struct file *file,
 		     pgoff_t index)
 {
+	struct address_space *mapping = file->f_mapping;
 	struct page *page, *copy;
 
-	page = shmem_read_mapping_page_gfp(mapping, index, mapping_gfp_mask(mapping));
+	if (mapping->host->i_sb->s_magic == TMPFS_MAGIC)
+		page = shmem_read_mapping_page_gfp(mapping, index, mapping_gfp_mask(mapping));
+	else
+		page = read_mapping_page(mapping, index, file);
 	if (IS_ERR(page))
 		return ckpt_fail(s, PTR_ERR(page), CKPT_REASON_IO, NULL,
 				 "a page of shared memory cannot be read in");
@@ -114,7 +174,7 @@ static int take_page(struct ckpt_session *s, struct ckpt_pageset *set, struct ad
 	return 0;
 }
 
-static int take_range(struct ckpt_session *s, struct ckpt_pageset *set, struct address_space *mapping,
+static int take_range(struct ckpt_session *s, struct ckpt_pageset *set, struct file *file,
 		      loff_t from, loff_t to)
 {
 	pgoff_t index;
@@ -124,7 +184,7 @@ static int take_range(struct ckpt_session *s, struct ckpt_pageset *set, struct a
 		if (ckpt_session_stopped(s))
 			return -ECANCELED;
 		cond_resched();
-		ret = take_page(s, set, mapping, index);
+		ret = take_page(s, set, file, index);
 	}
 	return ret;
 }
@@ -150,7 +210,7 @@ static int take_object(struct ckpt_session *s, struct ckpt_shm *shm)
 		to = vfs_llseek(file, from, SEEK_HOLE);
 		if (to <= from)
 			break;
-		ret = take_range(s, set, file->f_mapping, from, to);
+		ret = take_range(s, set, shm->file, from, to);
 		from = to;
 	}
 	fput(file);

@@ -227,8 +227,8 @@ struct ckpt_rec_mm {
  * enum ckpt_vma_kind - what backs a mapping
  * @CKPT_VMA_ANON: private anonymous memory
  * @CKPT_VMA_FILE: a file: private (changed pages saved) or shared
- * @CKPT_VMA_SHM: shared anonymous memory, memfd or other tmpfs object without
- *	a path: a CKPT_REC_SHM object
+ * @CKPT_VMA_SHM: shared anonymous memory, memfd, or a file that was removed: a
+ *	CKPT_REC_SHM object
  * @CKPT_VMA_VDSO: vvar or vdso: the kernel's own, not saved
  */
 enum ckpt_vma_kind {
@@ -420,18 +420,30 @@ struct ckpt_rec_sched {
 #define CKPT_MAX_CPUS			8192
 
 /**
- * struct ckpt_rec_shm - one shared memory object, however many map it
- * @id: named by CKPT_REC_VMA
+ * struct ckpt_rec_shm - one object whose contents are in the image, however many
+ *	map it or have it open: shared memory, or a file that was removed
+ * @id: named by CKPT_REC_VMA and CKPT_REC_FILE
  * @size: bytes
- * @name_len: bytes of name after this struct, for people only
+ * @name_len: bytes of name after this struct: its path, without " (deleted)"
+ * @mode: st_mode
+ * @dev: st_dev
+ * @ino: st_ino
+ * @flags: CKPT_SHM_FILE
  * @pad: zero
  */
 struct ckpt_rec_shm {
 	__u64 id;
 	__u64 size;
 	__u32 name_len;
+	__u32 mode;
+	__u64 dev;
+	__u64 ino;
+	__u32 flags;
 	__u32 pad;
 };
+
+/* Its path was that of a file: it comes back as a file without a name there. */
+#define CKPT_SHM_FILE		(1U << 0)
 
 /**
  * enum ckpt_pages_owner - whose pages a CKPT_REC_PAGES describes
@@ -606,6 +618,7 @@ struct ckpt_rec_fd {
  * @CKPT_FILE_SIGNALFD: …
  * @CKPT_FILE_EPOLL: …
  * @CKPT_FILE_FIFO: an end of a named pipe, by its path: object is the CKPT_REC_PIPE
+ * @CKPT_FILE_OBJECT: a memfd or a removed file: object is the CKPT_REC_SHM
  */
 enum ckpt_file_kind {
 	CKPT_FILE_REG = 1,
@@ -619,6 +632,7 @@ enum ckpt_file_kind {
 	CKPT_FILE_SIGNALFD,
 	CKPT_FILE_EPOLL,
 	CKPT_FILE_FIFO,
+	CKPT_FILE_OBJECT,
 };
 
 /**
@@ -627,7 +641,8 @@ enum ckpt_file_kind {
  * @kind: enum ckpt_file_kind
  * @flags: O_* as fcntl(F_GETFL), access mode included
  * @pos: offset
- * @object: CKPT_FILE_PIPE, CKPT_FILE_FIFO: id of the pipe; CKPT_FILE_STDIO: 0, 1 or 2, the role
+ * @object: CKPT_FILE_PIPE, CKPT_FILE_FIFO: id of the pipe; CKPT_FILE_STDIO: 0, 1 or 2, the
+ *	role; CKPT_FILE_OBJECT: id of the object
  * @dev: st_dev
  * @ino: st_ino
  * @rdev: st_rdev of a device
@@ -636,7 +651,7 @@ enum ckpt_file_kind {
  * @size: st_size
  * @mtime_sec: st_mtim
  * @mtime_nsec: …
- * @pad: zero
+ * @seals: of a memfd, as fcntl(F_GET_SEALS)
  */
 struct ckpt_rec_file {
 	__u64 id;
@@ -652,7 +667,7 @@ struct ckpt_rec_file {
 	__u64 size;
 	__s64 mtime_sec;
 	__u32 mtime_nsec;
-	__u32 pad;
+	__u32 seals;
 };
 
 /**
