@@ -31,7 +31,7 @@
 #include "tap.h"
 
 extern const struct state_ops state_fds, state_pipes, state_eventfd, state_timerfd, state_signalfd,
-	state_epoll;
+	state_epoll, state_objects;
 
 static char dir[] = "/tmp/ckpt-unit-XXXXXX";
 static int outside[2];			/* a pipe whose other end the test keeps */
@@ -63,7 +63,7 @@ static pid_t look(struct dump *d, void (*set_up)(void))
 	d->procs = calloc(1, sizeof(*d->procs));
 	d->nr_procs = 1;
 	if (!d->procs || proc_open(d->procs, pid) || proc_read_all(d) || state_fds.check(d) ||
-	    state_pipes.check(d) || state_eventfd.check(d) || state_timerfd.check(d) ||
+	    state_objects.check(d) || state_pipes.check(d) || state_eventfd.check(d) || state_timerfd.check(d) ||
 	    state_signalfd.check(d) || state_epoll.check(d)) {
 		ok(false, "the state of a child is read");
 		exit(done());
@@ -93,7 +93,7 @@ static void refused(const char *what, void (*set_up)(void), const char *word)
 
 static void has_socket(void) { socket(AF_UNIX, SOCK_STREAM, 0); }
 static void has_inotify(void) { inotify_init(); }
-static void has_memfd(void) { memfd_create("x", 0); }
+static void has_removed_dir(void) { mkdir("gone", 0700); open("gone", O_RDONLY); rmdir("gone"); }
 static void has_pidfd(void) { syscall(SYS_pidfd_open, getpid(), 0); }
 static void has_proc(void) { open("/proc/self/status", O_RDONLY); }
 static void has_device(void) { open("/dev/kmsg", O_RDONLY | O_NONBLOCK); }
@@ -126,9 +126,22 @@ static void has_lost_watch(void)
 	close(outside[1]);
 }
 
-static void has_removed(void)
+static void has_other_name(void)
 {
-	open("removed", O_RDWR | O_CREAT, 0600);
+	open("one", O_RDWR | O_CREAT, 0600);
+	link("one", "two");
+	unlink("one");
+}
+
+static void has_objects(void)
+{
+	int fd = memfd_create("x", MFD_ALLOW_SEALING);
+
+	fcntl(fd, F_ADD_SEALS, F_SEAL_GROW);
+	dup2(fd, 30);
+	fd = open("removed", O_RDWR | O_CREAT, 0600);
+	dup2(fd, 31);
+	dup2(open("removed", O_RDONLY), 32);
 	unlink("removed");
 }
 
@@ -218,6 +231,19 @@ static void streams(void)
 
 static void has_input(void) { dup2(outside[0], 0); dup2(0, 8); close(outside[1]); }
 static void has_output(void) { dup2(outside[1], 1); dup2(1, 2); dup2(2, 9); close(outside[0]); }
+
+static void objects(void)
+{
+	struct dump d;
+	pid_t pid = look(&d, has_objects);
+	const struct dump_file *memfd = find(&d, 30)->file, *a = find(&d, 31)->file;
+	const struct dump_file *b = find(&d, 32)->file;
+
+	ok(d.nr_obstacles == 0 && d.files->nr_contents == 2, "a memfd and a removed file");
+	ok(memfd->rec.kind == CKPT_FILE_OBJECT && memfd->rec.seals == F_SEAL_GROW, "its seals");
+	ok(a != b && a->object->content == b->object->content, "two descriptions of one file");
+	end(&d, pid);
+}
 
 static void has_fifo_input(void) { mkfifo("fifo", 0600); dup2(open("fifo", O_RDONLY | O_NONBLOCK), 0); }
 static void has_fifo_end(void) { dup2(open("fifo", O_RDONLY | O_NONBLOCK), 20); }
@@ -429,7 +455,6 @@ int main(void)
 	refused("a socket", has_socket, "a socket");
 	refused("an inotify instance", has_inotify, "an inotify instance");
 	refused("an epoll that watches what is gone", has_lost_watch, "epoll instance");
-	refused("a memfd", has_memfd, "a memfd");
 	refused("a pidfd", has_pidfd, "pidfd");
 	refused("a file of /proc", has_proc, "belongs to a process");
 	if (geteuid() == 0)
@@ -439,11 +464,13 @@ int main(void)
 	refused("a pipe to somebody else", has_outer_pipe, "outside of the job");
 	refused("flock", has_flock, "holds a lock");
 	refused("a POSIX lock", has_posix_lock, "holds a lock");
-	refused("a removed file", has_removed, "was removed");
+	refused("a removed directory", has_removed_dir, "was removed there");
+	refused("a file with another name left", has_other_name, "not altogether");
 	refused("a socket of its own at 0", has_own_socketpair, "a socket");
 	files();
 	streams();
 	roles();
+	objects();
 	fifos();
 	pipes();
 	events();

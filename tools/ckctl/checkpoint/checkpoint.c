@@ -22,6 +22,7 @@
 #include "context.h"
 #include "job/cgroup.h"
 #include "out.h"
+#include "state/objects.h"
 
 /* Frozen on purpose while a disk is written to; our death thaws in any case. */
 #define HELD_DEADLINE_MS	(3600 * 1000U)
@@ -164,7 +165,8 @@ static void rehearse(struct checkpoint *c)
 		return;
 	for (i = 0; i < d.nr_procs; i++)
 		proc_move(&d.procs[i], &c->early[i]);
-	state_check(&d);
+	if (!state_check(&d))
+		objects_rehearse(&d, c->writer);
 	/* The descriptors are to be used again. */
 	for (i = 0; i < d.nr_procs; i++)
 		proc_move(&c->early[i], &d.procs[i]);
@@ -353,6 +355,8 @@ static int look(struct checkpoint *c)
 	}
 	c->res->nr_pages = ev.nr_pages;
 	c->res->nr_copied = ev.nr_copied;
+	if (!rc && !c->dump.nr_obstacles && !c->req->check_only)
+		rc = save_contents(c, is_held(c));
 	return rc ? rc : c->dump.nr_obstacles ? CK_REFUSED : CK_OK;
 }
 

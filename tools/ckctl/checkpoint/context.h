@@ -36,7 +36,9 @@ int checkpoint_wait(struct checkpoint *c, enum ckpt_event event, const struct nl
 		    struct nl_event *ev);
 int checkpoint_may_go_on(const struct checkpoint *c);
 
-/* save.c: from the snapshot to the image, in this order: records or pages first. */
+/* save.c: all frozen, the contents of files that have no name any more. */
+int save_contents(struct checkpoint *c, bool held);
+/* From the snapshot to the image, in this order: records or pages first. */
 int save_records(struct checkpoint *c);
 int save_pages(struct checkpoint *c);
 int save_commit(struct checkpoint *c);

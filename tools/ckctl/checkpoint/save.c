@@ -16,6 +16,7 @@
 #include "context.h"
 #include "out.h"
 #include "restart/vdso.h"
+#include "state/objects.h"
 
 static int take_records(struct nlattr **tb, void *arg)
 {
@@ -35,6 +36,53 @@ static int take_records(struct nlattr **tb, void *arg)
 		c->res->nr_threads += head.type == CKPT_REC_THREAD;
 	}
 	return image_put_raw(c->writer, data, len);
+}
+
+struct known {
+	struct object_id *ids;
+	size_t nr;
+};
+
+static int take_objects(struct nlattr **tb, void *arg)
+{
+	struct known *known = arg;
+	struct ckpt_record head;
+	struct ckpt_rec_shm rec;
+	struct object_id *more;
+	const char *data = tb[CKPT_A_RECORDS] ? nla_data(tb[CKPT_A_RECORDS]) : NULL;
+	size_t len = data ? (size_t)nla_len(tb[CKPT_A_RECORDS]) : 0, pos;
+
+	for (pos = 0; pos + sizeof(head) <= len; pos += sizeof(head) + CKPT_RECORD_ALIGN(head.len)) {
+		memcpy(&head, data + pos, sizeof(head));
+		if (head.type != CKPT_REC_SHM || head.len < sizeof(rec))
+			continue;
+		memcpy(&rec, data + pos + sizeof(head), sizeof(rec));
+		more = realloc(known->ids, (known->nr + 1) * sizeof(*more));
+		if (!more)
+			return fail(CK_FAILED, "out of memory");
+		known->ids = more;
+		known->ids[known->nr++] = (struct object_id){ rec.dev, rec.ino, rec.id };
+	}
+	return CK_OK;
+}
+
+/* What is mapped the module has; only a job that has such files pays for asking. */
+int save_contents(struct checkpoint *c, bool held)
+{
+	struct known known = { 0 };
+	struct nl_msg *msg;
+	int rc;
+
+	if (!objects_any(&c->dump))
+		return CK_OK;
+	msg = nl_new(c->nl, CKPT_CMD_DUMP);
+	if (!msg)
+		return CK_FAILED;
+	rc = nl_fetch(c->nl, msg, take_objects, &known);
+	if (!rc)
+		rc = objects_capture(&c->dump, c->writer, known.ids, known.nr, held);
+	free(known.ids);
+	return rc;
 }
 
 /* The module's records come first. */
@@ -130,7 +178,7 @@ int save_pages(struct checkpoint *c)
 	nr = ev.pages_len / sizeof(*pages);
 	for (i = 0; i < nr && !rc; i++)
 		rc = image_put(c->writer, CKPT_REC_PAGES, &pages[i], sizeof(pages[i]), NULL, 0);
-	return rc;
+	return rc ? rc : objects_write(&c->dump, c->writer, &c->res->bytes);
 }
 
 /* The arguments of @p, NULL terminated; for people, so that errors leave them out. */

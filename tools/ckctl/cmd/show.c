@@ -28,6 +28,7 @@ static const char *const file_kinds[] = {
 	[CKPT_FILE_SIGNALFD] = "signalfd",
 	[CKPT_FILE_EPOLL] = "epoll",
 	[CKPT_FILE_FIFO] = "fifo",
+	[CKPT_FILE_OBJECT] = "removed",
 };
 
 /* ---- sums ---- */

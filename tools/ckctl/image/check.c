@@ -308,6 +308,7 @@ static bool file_makes_sense(const struct image_file *file)
 	case CKPT_FILE_FIFO:
 		return file->path[0] == '/';
 	case CKPT_FILE_PIPE:
+	case CKPT_FILE_OBJECT:
 		return true;
 	case CKPT_FILE_STDIO:
 		return rec->object <= 2;
@@ -333,6 +334,10 @@ static int check_objects(const struct parse *p)
 		if (img->shms[i].rec->size > INT64_MAX - CKPT_PAGE_SIZE)
 			return damaged(p, img->shms[i].rec, "a shared memory object of a size that "
 				       "cannot be");
+	for (i = 0; i < img->nr_shms; i++)
+		if (img->shms[i].rec->flags & ~CKPT_SHM_FILE ||
+		    (img->shms[i].rec->flags & CKPT_SHM_FILE && img->shms[i].name[0] != '/'))
+			return damaged(p, img->shms[i].rec, "a removed file makes no sense");
 	for (i = 0; i < img->nr_pipes; i++)
 		if (img->pipes[i].rec->data_len > img->pipes[i].rec->capacity)
 			return damaged(p, img->pipes[i].rec, "a pipe holds more than it can");

@@ -51,6 +51,17 @@ int image_put(struct image_writer *w, uint32_t type, const void *head, size_t he
 	      const void *tail, size_t tail_len);
 /* Append whole records as the module sent them. */
 int image_put_raw(struct image_writer *w, const void *records, size_t len);
+/* A nameless file beside them, for what is to be read later; -1 and errno. */
+int image_scratch(struct image_writer *w);
+/*
+ * Pages of the object @id, after all that the module wrote: begin; ascending
+ * ranges of whole pages out of a file; end, with what came of these, in any case.
+ * *@bytes grows by what was written.
+ */
+struct image_content;
+int image_content_begin(struct image_content **c, struct image_writer *w, uint64_t id);
+int image_content_add(struct image_content *c, int fd, uint64_t from, uint64_t len);
+int image_content_end(struct image_content *c, int rc, uint64_t *bytes);
 /* fsync, checksum, write the manifest, rename, fsync the directory, then
  * remove generations beyond the newest @keep.  Frees @w in any case. */
 int image_commit(struct image_writer *w, const struct image_meta *meta, unsigned int keep);
@@ -118,6 +129,7 @@ struct image_file {
 	const struct ckpt_rec_file *rec;
 	char *path;
 	size_t pipe;			/* index into image.pipes; CKPT_FILE_PIPE */
+	size_t shm;			/* index into image.shms; CKPT_FILE_OBJECT */
 	const void *state;		/* the record of an eventfd and of what comes after it */
 	const struct ckpt_epoll_watch *watches;	/* CKPT_FILE_EPOLL */
 	size_t nr_watches;

@@ -592,6 +592,12 @@ static int resolve(struct pass *s)
 	for (i = 0; i < s->img->nr_files; i++) {
 		struct image_file *file = &s->img->files[i];
 
+		if (file->rec->kind == CKPT_FILE_OBJECT) {
+			file->shm = id_map_find(&s->shms, file->rec->object);
+			if (file->shm == SIZE_MAX)
+				return damaged(s->p, file->rec, "an open file whose contents are "
+					       "not in the image");
+		}
 		if (file->rec->kind != CKPT_FILE_PIPE && file->rec->kind != CKPT_FILE_FIFO)
 			continue;
 		file->pipe = id_map_find(&s->pipes, file->rec->object);

@@ -255,6 +255,11 @@ int image_index_fd(struct image_writer *w)
 	return w->index_fd;
 }
 
+int image_scratch(struct image_writer *w)
+{
+	return openat(w->gen, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+}
+
 uint32_t image_writer_generation(const struct image_writer *w)
 {
 	return w->number;

@@ -15,6 +15,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <limits.h>
 #include <linux/securebits.h>
 #include <pwd.h>
 #include <stdio.h>
@@ -183,21 +184,22 @@ static int cred_prepare(struct restore *r)
 	return CK_OK;
 }
 
-int cred_open(struct restore *r, const struct image_process *p, const char *path, int flags)
+/* open(2) with the rights of @p. */
+static int open_as(struct restore *r, const struct image_process *p, const char *path, int flags)
 {
 	gid_t groups[1024];
 	int fd, err, nr;
 
-	flags = (flags & ~(O_CREAT | O_TRUNC | O_EXCL)) | O_CLOEXEC | O_NOCTTY;
+	flags |= O_CLOEXEC | O_NOCTTY;
 	if (geteuid() != 0 || p->cred->fsuid == 0)
-		return restore_keep_fd(r, open(path, flags));
+		return restore_keep_fd(r, open(path, flags, 0600));
 	nr = getgroups(NR(groups), groups);
 	if (nr < 0 || setgroups(p->cred->nr_groups, p->groups) < 0)
 		return -1;
 	/* Off root's, the capabilities about files are gone until they are set back. */
 	setfsgid(p->cred->fsgid);
 	setfsuid(p->cred->fsuid);
-	fd = open(path, flags);
+	fd = open(path, flags, 0600);
 	err = errno;
 	setfsuid(geteuid());
 	setfsgid(getegid());
@@ -208,6 +210,29 @@ int cred_open(struct restore *r, const struct image_process *p, const char *path
 	}
 	errno = err;
 	return restore_keep_fd(r, fd);
+}
+
+int cred_open(struct restore *r, const struct image_process *p, const char *path, int flags)
+{
+	return open_as(r, p, path, flags & ~(O_CREAT | O_TRUNC | O_EXCL));
+}
+
+int cred_create(struct restore *r, const struct image_process *p, const char *dir)
+{
+	static unsigned int nr;
+	char path[PATH_MAX];
+	int fd = open_as(r, p, dir, O_TMPFILE | O_RDWR), err;
+
+	if (fd >= 0 || (errno != EOPNOTSUPP && errno != EISDIR && errno != EINVAL))
+		return fd;
+	/* A file system that cannot do that. */
+	snprintf(path, sizeof(path), "%.4000s/.ckpt-%d-%u", dir, getpid(), nr++);
+	fd = open_as(r, p, path, O_CREAT | O_EXCL | O_NOFOLLOW | O_RDWR);
+	err = errno;
+	if (fd >= 0 && unlink(path) < 0)
+		note("cannot remove %s, which is not needed: %s", path, strerror(errno));
+	errno = err;
+	return fd;
 }
 
 /* Groups as saved; without the right to set them, only as they are. */

@@ -9,4 +9,8 @@
  * descriptor, close-on-exec, at or above r->fd_base; -1 and errno. */
 int cred_open(struct restore *r, const struct image_process *p, const char *path, int flags);
 
+/* A new file without a name in the directory @dir, open for reading and writing,
+ * as @p could make one; as above. */
+int cred_create(struct restore *r, const struct image_process *p, const char *dir);
+
 #endif

@@ -20,6 +20,7 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
+#include "objects.h"
 #include "out.h"
 #include "proc.h"
 
@@ -358,8 +359,6 @@ static const char *type_of(const struct dump_file *f)
 		return "a socket";
 	if (S_ISBLK(f->rec.mode) || S_ISCHR(f->rec.mode))
 		return "a device with a state of its own";
-	if (strncmp(f->path, "/memfd:", 7) == 0)
-		return "a memfd";
 	for (i = 0; i < NR_ANONYMOUS; i++)
 		if (dump_file_is(f, anonymous[i].name))
 			return anonymous[i].type;
@@ -398,6 +397,8 @@ static int check_file(struct dump *d, struct dump_file *f)
 				"descriptor %d (%s) is set to signal-driven I/O "
 				"(O_ASYNC), which cannot be saved; let the program switch it off",
 				f->fd, path);
+	if (object_is(f))
+		return CK_OK;
 	if (dump_file_has_path(f))
 		return dump_file_named(d, f);
 	if (S_ISCHR(f->rec.mode))

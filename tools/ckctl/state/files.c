@@ -65,14 +65,14 @@ int dump_file_named(struct dump *d, struct dump_file *f)
 	size_t len = strlen(f->path);
 	struct stat st;
 
-	if (strncmp(f->path, "/memfd:", 7) == 0 || f->path[0] != '/')
+	if (f->path[0] != '/')
 		return dump_file_refuse(d, f);
 	if (len > sizeof(removed) - 1 &&
 	    strcmp(f->path + len - (sizeof(removed) - 1), removed) == 0 &&
 	    (lstat(f->path, &st) < 0 || st.st_dev != f->rec.dev || st.st_ino != f->rec.ino))
 		return obstacle(d, f->proc->pid,
-				"descriptor %d is the file %.*s, which was removed; "
-				"removed files cannot be saved: let the program keep or close it",
+				"descriptor %d is %.*s, which was removed there, but not "
+				"altogether, and cannot be saved: let the program keep or close it",
 				f->fd, (int)(len - (sizeof(removed) - 1)), f->path);
 	if (strncmp(f->path, "/proc/", 6) == 0 && f->path[6] >= '0' && f->path[6] <= '9')
 		return obstacle(d, f->proc->pid,

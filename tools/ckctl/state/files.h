@@ -12,6 +12,7 @@
 /* An inode; what its roles are is the same for all descriptions of it. */
 struct dump_object {
 	uint64_t dev, ino;
+	struct dump_content *content;	/* objects.c */
 	unsigned int roles;		/* bit n: is the standard stream n */
 };
 
@@ -52,6 +53,8 @@ struct dump_files {
 	size_t nr_files;
 	struct dump_pipe *pipes;	/* pipes.c */
 	size_t nr_pipes;
+	struct dump_content *contents;	/* objects.c */
+	size_t nr_contents;
 };
 
 /* A copy of one descriptor of @f in ckctl, close-on-exec; -1 and errno. */

@@ -147,6 +147,17 @@ static int check_unchanged(const struct restore *r, const struct image_process *
 	return CK_OK;
 }
 
+/* Where shm.c puts the descriptor of a program that was removed; NULL for others. */
+static const int *program_fd(const struct restore *r, const struct image_process *p)
+{
+	size_t i;
+
+	for (i = 0; i < r->image->nr_shms; i++)
+		if (shm_is_program(&r->image->shms[i], p))
+			return &r->shm_fds[i];
+	return NULL;
+}
+
 static int prepare_process(struct restore *r, const struct image_process *p)
 {
 	struct mapped_file *file;
@@ -164,7 +175,7 @@ static int prepare_process(struct restore *r, const struct image_process *p)
 		if (rc)
 			return rc;
 	}
-	return intern(r, p, p->exe, false, &file);
+	return program_fd(r, p) ? CK_OK : intern(r, p, p->exe, false, &file);
 }
 
 /* Page files and indices at numbers that skeletons keep. */
@@ -275,6 +286,7 @@ int mm_plan(struct restore *r, const struct image_process *p, struct ckpt_plan *
 {
 	struct ckpt_plan_pages *pages = calloc(p->nr_pages + 1, sizeof(*pages));
 	struct ckpt_plan_vma *vmas = calloc(p->nr_vmas + 1, sizeof(*vmas));
+	const int *program = program_fd(r, p);
 
 	if (!pages || !vmas)
 		return fail(CK_FAILED, "out of memory");
@@ -283,7 +295,7 @@ int mm_plan(struct restore *r, const struct image_process *p, struct ckpt_plan *
 		.pages = (uintptr_t)pages,
 		.vdso_start = p->mm->vdso_start,
 		.vdso_end = p->mm->vdso_end,
-		.exe_fd = file_fd(p->exe, false),
+		.exe_fd = program ? *program : file_fd(p->exe, false),
 		.close_from = (__u32)r->fd_base,
 		.flags = p->mm->flags & (CKPT_MM_LOCK_FUTURE | CKPT_MM_LOCK_ONFAULT),
 	};
@@ -322,6 +334,6 @@ const struct state_ops state_mm = {
 	.name = "memory",
 	.saved = "private memory, mappings of files (private: changed pages), heap, stacks, arguments, "
 		 "environment, executable; locks (mlock, mlockall) and advice (madvise)",
-	.refused = "mappings of devices and removed files, huge page file systems, shadow stacks",
+	.refused = "mappings of devices, huge page file systems, shadow stacks",
 	.prepare = mm_prepare,
 };

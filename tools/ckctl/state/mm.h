@@ -12,4 +12,7 @@ int mm_plan(struct restore *r, const struct image_process *p, struct ckpt_plan *
  * that prctl(2) knows, among them the end of the heap. */
 int mm_set_fields(const struct image_process *p);
 
+/* shm.c: is @shm the program of @p, which was removed? */
+bool shm_is_program(const struct image_shm *shm, const struct image_process *p);
+
 #endif

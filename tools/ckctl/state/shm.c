@@ -1,16 +1,23 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Shared memory without a file: MAP_SHARED|MAP_ANONYMOUS, memfd, System V.
- * The module saves each object once.  It comes back as a memfd of the same
- * contents, filled before any process exists and mapped by those who had it.
+ * Shared memory without a file: MAP_SHARED|MAP_ANONYMOUS, memfd, System V; and
+ * mapped files that were removed.  The module saves each object once, objects.c
+ * adds those that are only open.  It comes back with the same contents as a
+ * memfd, or as a file without a name where it was, filled before any process
+ * exists and mapped by those who had it.
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <linux/falloc.h>
+#include <stdio.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <sys/sendfile.h>
 #include <unistd.h>
 
+#include "cred.h"
+#include "mm.h"
 #include "out.h"
 #include "state.h"
 
@@ -43,21 +50,88 @@ static int fill_run(const struct ckpt_run *run, const struct image_generation *g
 	return CK_OK;
 }
 
+bool shm_is_program(const struct image_shm *shm, const struct image_process *p)
+{
+	size_t len = strlen(shm->name);
+
+	return shm->rec->flags & CKPT_SHM_FILE && strncmp(p->exe, shm->name, len) == 0 &&
+	       strcmp(p->exe + len, " (deleted)") == 0;
+}
+
+/* What is open for writing cannot be executed. */
+static int close_for_writing(struct restore *r, size_t i)
+{
+	const struct image_shm *shm = &r->image->shms[i];
+	char path[40];
+	int fd;
+
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", r->shm_fds[i]);
+	fd = restore_keep_fd(r, open(path, O_RDONLY | O_CLOEXEC));
+	if (fd < 0)
+		return fail_errno(errno, "cannot open the removed program %s again", shm->name);
+	close(r->shm_fds[i]);
+	r->shm_fds[i] = fd;
+	return CK_OK;
+}
+
+/* Somebody who had it, for their rights. */
+static const struct image_process *owner(const struct image *img, const struct image_shm *shm)
+{
+	size_t i, n;
+
+	for (i = 0; i < img->nr_processes; i++) {
+		const struct image_process *p = &img->processes[i];
+
+		for (n = 0; n < p->nr_vmas; n++)
+			if (p->vmas[n].rec->kind == CKPT_VMA_SHM &&
+			    p->vmas[n].rec->object == shm->rec->id)
+				return p;
+		for (n = 0; n < p->nr_fds; n++) {
+			const struct image_file *f = &img->files[p->fds[n].file];
+
+			if (f->rec->kind == CKPT_FILE_OBJECT && &img->shms[f->shm] == shm)
+				return p;
+		}
+	}
+	return &img->processes[0];
+}
+
+/* Empty, without a name; -1 and errno. */
+static int create(struct restore *r, const struct image_shm *shm)
+{
+	static const char memfd[] = "/memfd:";
+	const char *slash = strrchr(shm->name, '/');
+	const char *name = "ckpt";
+	char dir[PATH_MAX];
+
+	if (shm->rec->flags & CKPT_SHM_FILE) {
+		snprintf(dir, sizeof(dir), "%.*s", (int)(slash - shm->name) + (slash == shm->name),
+			 shm->name);
+		return cred_create(r, owner(r->image, shm), dir);
+	}
+	if (strncmp(shm->name, memfd, sizeof(memfd) - 1) == 0)
+		name = shm->name + sizeof(memfd) - 1;
+	return restore_keep_fd(r, memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING));
+}
+
 static int make_object(struct restore *r, size_t i)
 {
 	const struct image_shm *shm = &r->image->shms[i];
 	size_t n;
 	int fd, rc = CK_OK;
 
-	fd = restore_keep_fd(r, memfd_create("ckpt", MFD_CLOEXEC));
+	fd = r->shm_fds[i] = create(r, shm);
 	if (fd < 0)
-		return fail_errno(errno, "cannot make shared memory");
-	r->shm_fds[i] = fd;
-	if (ftruncate(fd, (off_t)shm->rec->size) < 0)
-		return fail_errno(errno, "cannot make %s of shared memory",
-				  human_bytes(shm->rec->size));
+		return fail_errno(errno, "cannot make %s, which was removed, once more", shm->name);
 	for (n = 0; n < shm->nr_pages && !rc; n++)
 		rc = image_for_each_run(r->image, shm->pages[n], fill_run, &fd);
+	/* It was filled by whole pages, and may end with a hole. */
+	if (!rc && ftruncate(fd, (off_t)shm->rec->size) < 0)
+		rc = fail_errno(errno, "cannot make %s of %s", human_bytes(shm->rec->size),
+				shm->name);
+	for (n = 0; n < r->image->nr_processes; n++)
+		if (shm_is_program(shm, &r->image->processes[n]))
+			return rc ? rc : close_for_writing(r, i);
 	return rc;
 }
 
@@ -73,7 +147,8 @@ static int shm_prepare(struct restore *r)
 
 const struct state_ops state_shm = {
 	.name = "shared memory",
-	.saved = "shared anonymous memory, memfd mappings: once, however many processes map it",
+	.saved = "shared anonymous memory, memfds and removed files that are mapped: once, however "
+		 "many processes map it",
 	.refused = "System V segments with an id that somebody may look up",
 	.prepare = shm_prepare,
 };
