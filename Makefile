@@ -11,18 +11,24 @@ MODULE = build/$(KVER)/ckpt.ko
 T ?=
 ARGS ?=
 K ?= 5.10 6.12 7.3
+# Rounds of faults, minutes of soak.
+N ?= 500
+MINUTES ?= 10
+# Of the kernels, faults takes one, and only when it was asked for.
+faults_kernel = $(if $(filter command,$(firstword $(origin K))),$(firstword $(K)),default)
+faults_factor = $(if $(filter debug,$(faults_kernel)),10,1)
 
 export PREFIX DESTDIR
 # Targets are steps with side effects; the scripts parallelise inside.
 .NOTPARALLEL:
 .PHONY: all help deps module tools selftests install uninstall demo test check \
-	check-debug check-kernels lint unit bench shell clean
+	check-debug check-kernels faults soak lint unit bench shell clean
 
 all: module tools ## build ckpt.ko and ckctl
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
-	@echo "Variables: KVER=$(KVER) PREFIX=$(PREFIX) DESTDIR=$(DESTDIR) T= ARGS="
+	@echo "Variables: KVER=$(KVER) PREFIX=$(PREFIX) DESTDIR=$(DESTDIR) T= ARGS= K= N=$(N) MINUTES=$(MINUTES)"
 
 deps: ## install what is needed from Debian (as root)
 	scripts/deps.sh
@@ -59,7 +65,7 @@ check: deps ## all checks: static, unit tests, tests in a VM
 	@scripts/check.sh
 
 test: deps selftests ## some tests in a VM: T="name name"
-	scripts/vm.sh run --disk 2G --timeout 1500 -- /src/selftests/run-all.sh -v $(T)
+	scripts/vm.sh run --rootfs full --disk 2G --timeout 1500 $(SEED:%=--env SEED=%) -- /src/selftests/run-all.sh -v $(T)
 
 check-debug: deps ## the tests on a kernel with KASAN, lockdep, kmemleak, failslab (builds it once)
 	scripts/deps.sh --debug
@@ -67,6 +73,13 @@ check-debug: deps ## the tests on a kernel with KASAN, lockdep, kmemleak, failsl
 
 check-kernels: deps ## the tests on other kernels, K="5.10 6.12 7.3"
 	@for k in $(K); do scripts/check.sh --kernel $$k vm || exit; done
+
+faults: deps selftests ## ckctl and tasks killed at N=500 random moments; K=debug: failing allocations, too
+	scripts/vm.sh run --kernel $(faults_kernel) --disk 2G --env TIMEOUT_FACTOR=$(faults_factor) $(SEED:%=--env SEED=%) \
+		--timeout $$((600 + 10 * $(N) * $(faults_factor))) -- /src/selftests/crashes.sh $(N)
+
+soak: deps selftests ## checkpoint, kill, restart for MINUTES=n: does anything grow?
+	scripts/vm.sh run --disk 2G --timeout $$((600 + 60 * $(MINUTES))) -- /src/selftests/soak.sh $(MINUTES)
 
 lint: ## static checks: shellcheck, W=1, sparse, layout
 	scripts/lint.sh

@@ -22,7 +22,7 @@ fi
 part_lint() { scripts/lint.sh; }
 part_unit() { make -s unit; }
 part_vm() {
-	local options=(--kernel "$kernel" --disk 2G) factor=1
+	local options=(--kernel "$kernel" --rootfs full --disk 2G) factor=1
 	make -s selftests || return
 	if [ "$kernel" = debug ]; then factor=10; fi
 	scripts/vm.sh run "${options[@]}" --timeout $((2400 * factor)) -- \

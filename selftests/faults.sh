@@ -9,15 +9,8 @@
 # shellcheck source=selftests/lib.sh
 . "$(dirname "$0")/lib.sh"
 
-seed=${SEED:-$RANDOM}
-echo "# SEED=$seed"
-RANDOM=$seed
-
+seed_random
 factor=${TIMEOUT_FACTOR:-1}	# of a slow machine
-
-microseconds() { echo "${EPOCHREALTIME/./}"; }
-pause_us() { read -r -t "$(printf '0.%06d' "$1")" -u "$never"; }
-random_below() { echo $(((RANDOM * 32768 + RANDOM) % $1)); }
 
 # A file system of SIZE megabytes in a file, mounted at $work/NAME.
 loop_mount() {	# NAME SIZE
@@ -42,7 +35,7 @@ loop_umount() {	# NAME
 # ---- ckctl is killed ----
 
 create_killed() {
-	local took n pid killed=0
+	local took n at pid killed=0
 	job_start big big || return
 	took=$(microseconds)
 	job_create big || return
@@ -51,7 +44,8 @@ create_killed() {
 	for ((n = 0; n < 16; n++)); do
 		ckctl create big &
 		pid=$!
-		pause_us "$(random_below $took)"
+		draw at $took
+		pause_us $at
 		! kill -9 $pid || killed=$((killed + 1))
 		wait $pid
 		runs_on big && image_proved "$images/big.ckpt" || return
@@ -73,8 +67,8 @@ restart_killed() {
 		job_rewind big
 		ckctl restart "$images/big.ckpt" &
 		keeper=$!
-		at=$(random_below $took)
-		pause_us "$at"
+		draw at $took
+		pause_us $at
 		kill -9 $keeper
 		wait $keeper
 		if "$waitfor" $((3 * factor)) gone "$(job_cgroup big)"; then
@@ -185,31 +179,33 @@ disk_full() {
 
 # ---- damaged images ----
 
-random_file() {	# IMAGE: a file of it, sized more than 0
-	local files
+random_file() {	# IMAGE: sets file, one of it, sized more than 0
+	local files nr
 	mapfile -t files < <(find "$1" -type f -size +0 | LC_ALL=C sort)
-	echo "${files[RANDOM % ${#files[@]}]}"
+	draw nr ${#files[@]}
+	file=${files[nr]}
 }
 
-flip_bit() {	# FILE
-	local at byte
-	at=$(random_below "$(stat -c %s "$1")")
-	byte=$(od -An -tu1 -j "$at" -N 1 "$1")
-	printf '%b' "\\x$(printf %x $((byte ^ (1 << RANDOM % 8))))" |
-		dd of="$1" bs=1 seek="$at" conv=notrunc status=none
-	echo "bit flipped in ${1#"$work"/} at byte $at"
+flip_bit() {	# FILE: sets what
+	local at bit byte
+	draw at "$(stat -c %s "$1")"
+	draw bit 8
+	byte=$(od -An -tu1 -j $at -N 1 "$1")
+	printf '%b' "\\x$(printf %x $((byte ^ (1 << bit))))" |
+		dd of="$1" bs=1 seek=$at conv=notrunc status=none
+	what="bit $bit flipped in ${1#"$work"/} at byte $at"
 }
 
-cut_file() {	# FILE
+cut_file() {	# FILE: sets what
 	local at
-	at=$(random_below "$(stat -c %s "$1")")
-	truncate -s "$at" "$1"
-	echo "${1#"$work"/} cut to $at bytes"
+	draw at "$(stat -c %s "$1")"
+	truncate -s $at "$1"
+	what="${1#"$work"/} cut to $at bytes"
 }
 
 # Refused, with the right status, and no process ran or is left.
 damaged() {	# flip_bit|cut_file
-	local n what bad=$work/bad.ckpt
+	local n what file bad=$work/bad.ckpt
 	if [ ! -d "$images/shm.ckpt" ]; then
 		job_start shm shm && job_create shm && job_kill shm || return
 	fi
@@ -217,7 +213,8 @@ damaged() {	# flip_bit|cut_file
 	for ((n = 0; n < 20; n++)); do
 		rm -rf "$bad"
 		cp -a "$images/shm.ckpt" "$bad"
-		what=$("$1" "$(random_file "$bad")")
+		random_file "$bad"
+		"$1" "$file"
 		touch "$(job_dir shm)/ask"
 		expect_status 7 timeout 30 ckctl restart "$bad" --name=shm || { why "$what"; return 1; }
 		grep -q "bad.ckpt" "$work/stderr" || { why "$what: the sentence does not name the image"; return 1; }

@@ -34,6 +34,20 @@ cgroup_here=${cgroup_here%/}
 cd "$work" || exit		# the jobs' directory: one that their user can see
 exec {never}<> <(:)	# "read -t" from it is a pause
 
+# ---- random moments; SEED=N in the environment repeats those of another run ----
+
+seed_random() {
+	local seed=${SEED:-$RANDOM}
+	echo "# SEED=$seed"
+	RANDOM=$seed
+}
+# Into a variable: a subshell would draw the same number again and again.
+draw() {	# VARIABLE BELOW
+	printf -v "$1" %d $(((RANDOM * 32768 + RANDOM) % $2))
+}
+microseconds() { echo "${EPOCHREALTIME/./}"; }
+pause_us() { read -r -t "$(($1 / 1000000)).$(printf %06d $(($1 % 1000000)))" -u "$never"; }
+
 why() {	# SENTENCE… or standard input
 	{ if [ $# -gt 0 ]; then echo "$*"; else cat; fi; } >>"$reason"
 }

@@ -19,9 +19,7 @@ for tool in python3 gdb sqlite3 stress-ng xz zstd; do
 	exit 4
 done
 
-seed=${SEED:-$RANDOM}
-echo "# SEED=$seed"
-RANDOM=$seed
+seed_random
 programs=("$@")
 [ $# -gt 0 ] || programs=(blas.py xz.sh zstd.sh pipeline.sh stress.sh sqlite.sh)
 nr_checkpoints=3
@@ -32,12 +30,15 @@ find /usr/lib/python3 /usr/bin -type f -name '*[a-m]*' -size -200k | LC_ALL=C so
 
 milliseconds() { echo $((${EPOCHREALTIME/./} / 1000)); }
 
-# The moments of this run, in milliseconds of the job's running time.
+# Sets moments, in milliseconds of the job's running time, ascending.
 random_moments() {	# NUMBER FROM% TO% OF
-	local n
+	local n at
+	moments=()
 	for ((n = 0; n < $1; n++)); do
-		echo $(($4 * ($2 + RANDOM % ($3 - $2)) / 100))
-	done | sort -n
+		draw at $(($4 * ($3 - $2) / 100 + 1))
+		moments+=($((at + $4 * $2 / 100)))
+	done
+	mapfile -t moments < <(printf '%s\n' "${moments[@]}" | sort -n)
 }
 
 # Wait, but not longer than the job runs; its clock begins with the job.
@@ -70,7 +71,7 @@ stage_in() {	# NAME
 
 # Frozen by us before, it stays so until the files are copied.
 checkpoint() {	# NAME
-	local rc=0 cgroup
+	local rc=0 cgroup pid
 	cgroup=$(job_cgroup "$1")
 	if [ "$1" = sqlite ]; then
 		echo 1 >"$cgroup/cgroup.freeze" || return
@@ -80,6 +81,11 @@ checkpoint() {	# NAME
 	[ $rc != 0 ] || stage_out "$1" || rc=$?
 	[ "$1" != sqlite ] || echo 0 >"$cgroup/cgroup.freeze" || rc=$?
 	cat "$work/stderr"
+	# Those that it is about, while they are still there.
+	[ $rc = 0 ] || for pid in $(grep -o 'process [0-9]*\|pid [0-9]*' "$work/stderr" | cut -d ' ' -f 2); do
+		grep -H -E '^(Name|State|SigQ|ShdPnd|NSpid)' /proc/$pid/task/*/status
+		grep -H . /proc/$pid/task/*/wchan
+	done 2>/dev/null
 	[ $rc = 0 ] || why "a checkpoint $(($(milliseconds) - began)) ms after the start was refused ($rc): $(cat "$work/stderr")"
 	return $rc
 }
@@ -96,7 +102,7 @@ reference() {	# PROGRAM
 		return 1
 	fi
 	took[$name]=$(($(milliseconds) - began))
-	mv "$work/$name/result" "$work/$name.reference" && cat "$work/$name.reference" | head -n 20
+	mv "$work/$name/result" "$work/$name.reference" && head -n 20 "$work/$name.reference"
 	[ -s "$work/$name.reference" ]
 }
 
@@ -116,7 +122,7 @@ restart_job() {	# NAME
 }
 
 disturbed() {	# PROGRAM
-	local name=${1%.*} all m made=0 status=0
+	local name=${1%.*} all m moments made=0 status=0
 	[ -s "$work/$name.reference" ] || { why "there is no reference"; return 1; }
 	all=${took[$name]}
 	rm -rf "${work:?}/$name"
@@ -125,18 +131,19 @@ disturbed() {	# PROGRAM
 	ckctl run --name="$name" --checkpoint-dir="$images" -- "$here/real/$1" "$work/$name" \
 		</dev/null >"$work/$name.out" 2>&1 &
 	keeper=$!
-	for m in $(random_moments $nr_checkpoints 10 75 "$all"); do
+	random_moments $nr_checkpoints 10 75 "$all"
+	for m in "${moments[@]}"; do
 		until_moment "$m" || break
 		checkpoint "$name" || return
 		made=$((made + 1))
 	done
 	[ $made -gt 0 ] || { why "it ended before the first checkpoint: $(tail -n 5 "$work/$name.out")"; return 1; }
-	m=$(random_moments 1 76 95 "$all")
-	until_moment "$m" || echo "it ended before it could be killed"
+	random_moments 1 76 95 "$all"
+	until_moment "${moments[0]}" || echo "it ended before it could be killed"
 	kill_job "$name" && restart_job "$name" || return
 	# The second life is shorter by what the first had done.
-	m=$(random_moments 1 10 30 "$all")
-	if until_moment "$m" && [ -s "$(job_cgroup "$name")/cgroup.procs" ] && checkpoint "$name"; then
+	random_moments 1 10 30 "$all"
+	if until_moment "${moments[0]}" && [ -s "$(job_cgroup "$name")/cgroup.procs" ] && checkpoint "$name"; then
 		made=$((made + 1))
 		kill_job "$name" && restart_job "$name" || return
 	fi

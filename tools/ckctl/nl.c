@@ -251,8 +251,9 @@ static int refused(uint8_t cmd, int err, const char *sentence)
 {
 	const char *name = cmd <= CKPT_CMD_MAX ? command_names[cmd] : NULL;
 
+	/* EINVAL with a sentence: not our mistake, but something that cannot be done. */
 	if (sentence && *sentence)
-		return fail(exit_from_errno(err), "%s", sentence);
+		return fail(err == EINVAL ? CK_REFUSED : exit_from_errno(err), "%s", sentence);
 	return fail_errno(err, "the kernel module refused %s", name ? name : "the request");
 }
 

@@ -108,7 +108,9 @@ int cgroup_resolve(char *path, size_t size, const char *arg)
 		return rc;
 	}
 	rc = below_mount(path, size, arg);
-	if (!rc && !is_cgroup(path))
+	if (!rc && !is_cgroup(path) && access(arg, F_OK) == 0)
+		rc = fail(CK_USAGE, "%s is not a cgroup of version 2", arg);
+	else if (!rc && !is_cgroup(path))
 		rc = fail(CK_NOTFOUND, "there is no cgroup %s; give a directory, or a path as "
 			  "/proc/PID/cgroup has it", arg);
 	return rc;
