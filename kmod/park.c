@@ -28,11 +28,11 @@ static void ticket_end(struct ckpt_ticket *t)
 	struct ckpt_restore *r = s->restore;
 	bool lost;
 
-	spin_lock(&r->lock);
+	mutex_lock(&r->lock);
 	xa_erase(&r->tickets, t->pid);
 	r->nr_ended++;
 	lost = !r->go && !r->aborted;
-	spin_unlock(&r->lock);
+	mutex_unlock(&r->lock);
 	xa_erase(&ckpt_tickets, t->key);
 	if (lost) {
 		note_killed(s);
@@ -77,14 +77,14 @@ static int count_parked(struct ckpt_ticket *t)
 	struct ckpt_restore *r = s->restore;
 	bool last;
 
-	spin_lock(&r->lock);
+	mutex_lock(&r->lock);
 	if (r->aborted) {
-		spin_unlock(&r->lock);
+		mutex_unlock(&r->lock);
 		return -ECANCELED;
 	}
 	t->state = TICKET_PARKED;
 	last = ++r->nr_parked == r->nr_threads;
-	spin_unlock(&r->lock);
+	mutex_unlock(&r->lock);
 
 	if (!t->plan_addr) {
 		atomic_inc(&t->group->parked);

@@ -15,7 +15,7 @@
 #ifndef CKPT_PARK_H
 #define CKPT_PARK_H
 
-#include <linux/spinlock.h>
+#include <linux/mutex.h>
 #include <linux/task_work.h>
 #include <linux/wait.h>
 #include <linux/xarray.h>
@@ -82,7 +82,7 @@ struct ckpt_ticket {
  * @aborted: no more tickets; everybody dies
  */
 struct ckpt_restore {
-	spinlock_t lock;
+	struct mutex lock;
 	struct xarray tickets;
 	struct xarray groups;
 	u32 nr_threads;

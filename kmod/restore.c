@@ -44,7 +44,7 @@ int ckpt_restore_open(struct ckpt_session *s, u32 nr_threads)
 
 	if (!r)
 		return -ENOMEM;
-	spin_lock_init(&r->lock);
+	mutex_init(&r->lock);
 	xa_init(&r->tickets);
 	xa_init(&r->groups);
 	r->nr_threads = nr_threads;
@@ -69,6 +69,7 @@ void ckpt_restore_free(struct ckpt_session *s)
 		kfree(group);
 	xa_destroy(&r->groups);
 	xa_destroy(&r->tickets);
+	mutex_destroy(&r->lock);
 	kfree(r);
 	s->restore = NULL;
 }
@@ -87,13 +88,13 @@ void ckpt_restore_abort(struct ckpt_session *s)
 
 	if (!r)
 		return;
-	spin_lock(&r->lock);
+	mutex_lock(&r->lock);
 	if (!r->go) {
 		r->aborted = true;
 		xa_for_each(&r->tickets, pid, t)
 			send_sig(SIGKILL, t->task, 1);
 	}
-	spin_unlock(&r->lock);
+	mutex_unlock(&r->lock);
 }
 
 /* Is @file the socket that the session belongs to? */
@@ -158,7 +159,7 @@ static int enter(struct ckpt_restore *r, struct ckpt_ticket *t, struct netlink_e
 	ret = xa_reserve(&r->tickets, t->pid, GFP_KERNEL_ACCOUNT);
 	if (ret)
 		return ret;
-	spin_lock(&r->lock);
+	mutex_lock(&r->lock);
 	if (r->aborted || r->go) {
 		NL_SET_ERR_MSG(extack, "the session is over");
 		ret = -ECANCELED;
@@ -170,7 +171,7 @@ static int enter(struct ckpt_restore *r, struct ckpt_ticket *t, struct netlink_e
 		/* Into the place reserved: needs no memory. */
 		xa_store(&r->tickets, t->pid, t, GFP_NOWAIT);
 	}
-	spin_unlock(&r->lock);
+	mutex_unlock(&r->lock);
 	if (ret)
 		xa_release(&r->tickets, t->pid);
 	return ret;
@@ -178,10 +179,10 @@ static int enter(struct ckpt_restore *r, struct ckpt_ticket *t, struct netlink_e
 
 static void leave(struct ckpt_restore *r, struct ckpt_ticket *t)
 {
-	spin_lock(&r->lock);
+	mutex_lock(&r->lock);
 	r->nr_tickets--;
 	xa_erase(&r->tickets, t->pid);
-	spin_unlock(&r->lock);
+	mutex_unlock(&r->lock);
 }
 
 /**
@@ -313,9 +314,9 @@ int ckpt_restore_set(struct ckpt_session *s, const struct ckpt_thread_state *sta
 	if (ret)
 		return ret;
 	for (;;) {
-		spin_lock(&r->lock);
+		mutex_lock(&r->lock);
 		ret = try_set(r, state, &set, extack);
-		spin_unlock(&r->lock);
+		mutex_unlock(&r->lock);
 		if (ret != -EAGAIN || time_after(jiffies, end))
 			return ret;
 		/* It has said that it parks, and will be asleep in a moment. */
@@ -351,7 +352,7 @@ int ckpt_restore_commit(struct ckpt_session *s)
 
 	if (!r)
 		return -EINVAL;
-	spin_lock(&r->lock);
+	mutex_lock(&r->lock);
 	if (r->aborted || r->nr_ended || is_dying(r)) {
 		why = "a thread was killed while it was being restarted";
 	} else if (r->nr_parked != r->nr_threads || r->nr_set != r->nr_threads) {
@@ -364,7 +365,7 @@ int ckpt_restore_commit(struct ckpt_session *s)
 		xa_for_each(&r->tickets, pid, t)
 			wake_up_process(t->task);
 	}
-	spin_unlock(&r->lock);
+	mutex_unlock(&r->lock);
 	return why ? ckpt_fail(s, -ESRCH, CKPT_REASON_VANISHED, NULL, "%s", why) : 0;
 }
 

@@ -202,7 +202,8 @@ static int set_regset(struct task_struct *t, unsigned int note, const void *data
  * @xstate_len: its length
  * @extack: why not
  *
- * Context: whatever keeps the thread from going on is held; does not sleep.
+ * Context: whatever keeps the thread from going on is held; may sleep: the setter of the
+ *	xstate allocates memory.
  *
  * Return: 0 or -EINVAL.
  */
