@@ -253,6 +253,69 @@ static enum verdict no_groups_of_user(void *payload, uint64_t *len)
 	return KEEP;
 }
 
+static enum verdict no_new_privs(void *payload, uint64_t *len)
+{
+	(void)len;
+	SET(((struct ckpt_rec_cred *)payload)->no_new_privs, 0);
+	return KEEP;
+}
+
+/* All that there was at the beginning. */
+static enum verdict no_capabilities(void *payload, uint64_t *len)
+{
+	struct ckpt_rec_cred *c = payload;
+
+	(void)len;
+	SET(c->cap_eff, c->cap_prm);
+	SET(c->cap_inh, 0);
+	SET(c->cap_amb, 0);
+	return KEEP;
+}
+
+/* The standard output for the standard error and the other way round. */
+static enum verdict no_roles(void *payload, uint64_t *len)
+{
+	struct ckpt_rec_file *f = payload;
+
+	(void)len;
+	if (f->kind == CKPT_FILE_STDIO && f->object > 0)
+		SET(f->object, 3 - f->object);
+	return KEEP;
+}
+
+static enum verdict no_count(void *payload, uint64_t *len)
+{
+	(void)len;
+	SET(((struct ckpt_rec_eventfd *)payload)->count, 0);
+	return KEEP;
+}
+
+static enum verdict no_expiry(void *payload, uint64_t *len)
+{
+	struct ckpt_rec_timerfd *t = payload;
+
+	(void)len;
+	SET(t->value_ns, 0);
+	SET(t->interval_ns, 0);
+	SET(t->ticks, 0);
+	t->expiry_ns = 0;
+	return KEEP;
+}
+
+static enum verdict no_mask(void *payload, uint64_t *len)
+{
+	(void)len;
+	SET(((struct ckpt_rec_signalfd *)payload)->mask, 0);
+	return KEEP;
+}
+
+static enum verdict no_watches(void *payload, uint64_t *len)
+{
+	SET(((struct ckpt_rec_epoll *)payload)->nr_watches, 0);
+	*len = sizeof(struct ckpt_rec_epoll);
+	return KEEP;
+}
+
 static const struct kind {
 	const char *name;
 	uint32_t type;
@@ -284,6 +347,13 @@ static const struct kind {
 	{ "rlimits", CKPT_REC_RLIMITS, no_limits },
 	{ "nice", CKPT_REC_SCHED, no_nice },
 	{ "groups", CKPT_REC_CRED, no_groups_of_user },
+	{ "no-new-privs", CKPT_REC_CRED, no_new_privs },
+	{ "capabilities", CKPT_REC_CRED, no_capabilities },
+	{ "streams", CKPT_REC_FILE, no_roles },
+	{ "eventfds", CKPT_REC_EVENTFD, no_count },
+	{ "timerfds", CKPT_REC_TIMERFD, no_expiry },
+	{ "signalfds", CKPT_REC_SIGNALFD, no_mask },
+	{ "epolls", CKPT_REC_EPOLL, no_watches },
 };
 
 /*

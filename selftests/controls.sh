@@ -30,15 +30,22 @@ controls=(	# PROGRAM KIND ROW, "-" where ckctl's table has none
 	"timers posix-timers timers"
 	"pids process-groups -"
 	"files offsets files"
-	"files sharing files"
 	"files file-flags files"
-	"files cloexec files"
-	"files descriptors files"
+	"files sharing descriptors"
+	"files cloexec descriptors"
+	"files descriptors descriptors"
 	"files cwd fs"
 	"files umask fs"
 	"files rlimits rlimits"
 	"pipes pipe-data pipes"
 	"pipes pipe-capacity pipes"
+	"events eventfds eventfd"
+	"events timerfds timerfd"
+	"events signalfds signalfd"
+	"events epolls epoll"
+	"creds groups cred"
+	"creds no-new-privs cred"
+	"creds capabilities cred"
 	"syscalls timeouts -"
 )
 hang_s=$((6 * ${TIMEOUT_FACTOR:-1}))	# a program that hangs has not passed either
@@ -98,6 +105,45 @@ control() {	# PROGRAM KIND
 	return 1
 }
 
+# No program sees by itself where its output goes.
+streams() {	# [KIND]: it is not restored
+	local copy=$work/streams.ckpt name=streams
+	mkfifo "$work/in"
+	exec {in}<>"$work/in"
+	# shellcheck disable=SC2016 # the job's shell expands it
+	ckctl run --name=$name --checkpoint-dir="$images" -- \
+		bash -c 'while read -r line; do echo "$line"; echo "2 $line" >&2; done' \
+		<"$work/in" > >(cat >"$work/first") 2> >(cat >"$work/first.err") &
+	keeper=$!
+	echo one >&$in
+	"$waitfor" "$wait_s" bytes "$work/first.err" 6 && job_create $name && job_kill $name || return
+	rm -rf "$copy" "$work/second" "$work/second.err"
+	cp -a "$images/$name.ckpt" "$copy"
+	if [ $# -gt 0 ] && ! "$alter" "$copy" without "$1"; then
+		why "there is no stream in it"
+		return 1
+	fi
+	ckctl restart -q "$copy" --name=$name <"$work/in" > >(cat >"$work/second") 2> >(cat >"$work/second.err") &
+	keeper=$!
+	echo two >&$in
+	"$waitfor" "$wait_s" bytes "$work/second" 4
+	"$waitfor" "$wait_s" bytes "$work/second.err" 4
+	exec {in}>&-
+	job_kill $name
+	rm "$work/in"
+	grep -H . "$work"/{first,second}{,.err}
+	[ "$(cat "$work/first" "$work/first.err")" = "one"$'\n'"2 one" ] || { why "the first launch"; return 1; }
+	verdict="says: $(cat "$work/second")"
+	if [ $# = 0 ]; then
+		[ "$(cat "$work/second" "$work/second.err")" = "two"$'\n'"2 two" ] && return
+		why "the second launch does not get what it should"
+	else
+		[ "$(cat "$work/second")" != two ] && return
+		why "the standard output is what it should be without it"
+	fi
+	return 1
+}
+
 table_rows() { ckctl status --state-table | sed -n '3,$s/^| \([^|]*\) |.*/\1/p'; }
 
 all_rows() {
@@ -120,5 +166,13 @@ for c in "${controls[@]}"; do
 	check "$program fails without $kind" control "$program" "$kind"
 	[ -z "$verdict" ] || echo "# it $verdict"
 done
+if [ $# = 0 ] || [[ " $* " == *" streams "* ]]; then
+	check "streams of the second launch" streams
+	job_cleanup streams
+	check "streams fail without streams" streams streams
+	echo "# it $verdict"
+	controls+=("streams streams standard streams")
+	job_cleanup streams
+fi
 [ $# -gt 0 ] || check "each row of the table has a control" all_rows
 finish

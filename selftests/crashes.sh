@@ -284,6 +284,7 @@ end_of_run() {
 }
 
 measure() {
+	job_start mixed mixed || return
 	create_us=$(microseconds)
 	job_create mixed || return
 	create_us=$((($(microseconds) - create_us) * 11 / 10))

@@ -24,6 +24,9 @@ programs=("$@")
 [ $# -gt 0 ] || programs=(blas.py xz.sh zstd.sh pipeline.sh stress.sh sqlite.sh)
 nr_checkpoints=3
 
+# Beside the job, like everything that it has open.
+cp -r "$here/real" "$work/programs"
+
 # For both compressors and the pipeline: some order, some noise.
 find /usr/lib/python3 /usr/bin -type f -name '*[a-m]*' -size -200k | LC_ALL=C sort | head -n 400 |
 	xargs cat 2>/dev/null | head -c 5000000 >"$work/input"
@@ -97,7 +100,7 @@ reference() {	# PROGRAM
 	local name=${1%.*}
 	mkdir -p "$work/$name"
 	began=$(milliseconds)
-	if ! "$here/real/$1" "$work/$name" </dev/null >"$work/$name.out" 2>&1; then
+	if ! "$work/programs/$1" "$work/$name" </dev/null >"$work/$name.out" 2>&1; then
 		why "it failed: $(tail -n 5 "$work/$name.out")"
 		return 1
 	fi
@@ -128,7 +131,7 @@ disturbed() {	# PROGRAM
 	rm -rf "${work:?}/$name"
 	mkdir -p "$work/$name" "$work/staged"
 	began=$(milliseconds)
-	ckctl run --name="$name" --checkpoint-dir="$images" -- "$here/real/$1" "$work/$name" \
+	ckctl run --name="$name" --checkpoint-dir="$images" -- "$work/programs/$1" "$work/$name" \
 		</dev/null >"$work/$name.out" 2>&1 &
 	keeper=$!
 	random_moments $nr_checkpoints 10 75 "$all"
