@@ -211,6 +211,51 @@ static enum verdict no_pipe_capacity(void *payload, uint64_t *len)
 	return KEEP;
 }
 
+static enum verdict no_counter(void *payload, uint64_t *len)
+{
+	(void)len;
+	SET(((struct ckpt_rec_eventfd *)payload)->count, 0);
+	return KEEP;
+}
+
+static enum verdict no_semaphore(void *payload, uint64_t *len)
+{
+	(void)len;
+	SET(((struct ckpt_rec_eventfd *)payload)->semaphore, 0);
+	return KEEP;
+}
+
+static enum verdict no_timer(void *payload, uint64_t *len)
+{
+	struct ckpt_rec_timerfd *t = payload;
+
+	(void)len;
+	SET(t->value_ns, 0);
+	SET(t->ticks, 0);
+	return KEEP;
+}
+
+static enum verdict no_signals(void *payload, uint64_t *len)
+{
+	(void)len;
+	SET(((struct ckpt_rec_signalfd *)payload)->mask, 0);
+	return KEEP;
+}
+
+static enum verdict no_watches(void *payload, uint64_t *len)
+{
+	SET(((struct ckpt_rec_epoll *)payload)->nr_watches, 0);
+	*len = sizeof(struct ckpt_rec_epoll);
+	return KEEP;
+}
+
+static enum verdict no_seals(void *payload, uint64_t *len)
+{
+	(void)len;
+	SET(((struct ckpt_rec_file *)payload)->seals, 0);
+	return KEEP;
+}
+
 static enum verdict no_cwd(void *payload, uint64_t *len)
 {
 	struct ckpt_rec_fs *fs = payload;
@@ -283,39 +328,6 @@ static enum verdict no_roles(void *payload, uint64_t *len)
 	return KEEP;
 }
 
-static enum verdict no_count(void *payload, uint64_t *len)
-{
-	(void)len;
-	SET(((struct ckpt_rec_eventfd *)payload)->count, 0);
-	return KEEP;
-}
-
-static enum verdict no_expiry(void *payload, uint64_t *len)
-{
-	struct ckpt_rec_timerfd *t = payload;
-
-	(void)len;
-	SET(t->value_ns, 0);
-	SET(t->interval_ns, 0);
-	SET(t->ticks, 0);
-	t->expiry_ns = 0;
-	return KEEP;
-}
-
-static enum verdict no_mask(void *payload, uint64_t *len)
-{
-	(void)len;
-	SET(((struct ckpt_rec_signalfd *)payload)->mask, 0);
-	return KEEP;
-}
-
-static enum verdict no_watches(void *payload, uint64_t *len)
-{
-	SET(((struct ckpt_rec_epoll *)payload)->nr_watches, 0);
-	*len = sizeof(struct ckpt_rec_epoll);
-	return KEEP;
-}
-
 static const struct kind {
 	const char *name;
 	uint32_t type;
@@ -342,6 +354,12 @@ static const struct kind {
 	{ "descriptors", CKPT_REC_FD, no_descriptors },
 	{ "pipe-data", CKPT_REC_PIPE, no_pipe_data },
 	{ "pipe-capacity", CKPT_REC_PIPE, no_pipe_capacity },
+	{ "counters", CKPT_REC_EVENTFD, no_counter },
+	{ "semaphores", CKPT_REC_EVENTFD, no_semaphore },
+	{ "timerfds", CKPT_REC_TIMERFD, no_timer },
+	{ "signalfds", CKPT_REC_SIGNALFD, no_signals },
+	{ "watches", CKPT_REC_EPOLL, no_watches },
+	{ "seals", CKPT_REC_FILE, no_seals },
 	{ "cwd", CKPT_REC_FS, no_cwd },
 	{ "umask", CKPT_REC_FS, no_umask },
 	{ "rlimits", CKPT_REC_RLIMITS, no_limits },
@@ -350,10 +368,6 @@ static const struct kind {
 	{ "no-new-privs", CKPT_REC_CRED, no_new_privs },
 	{ "capabilities", CKPT_REC_CRED, no_capabilities },
 	{ "streams", CKPT_REC_FILE, no_roles },
-	{ "eventfds", CKPT_REC_EVENTFD, no_count },
-	{ "timerfds", CKPT_REC_TIMERFD, no_expiry },
-	{ "signalfds", CKPT_REC_SIGNALFD, no_mask },
-	{ "epolls", CKPT_REC_EPOLL, no_watches },
 };
 
 /*

@@ -20,12 +20,12 @@
 #include "state/state.h"
 #include "tap.h"
 
-extern const struct state_ops state_fds, state_files, state_stdio, state_pipes, state_eventfd,
+extern const struct state_ops state_fds, state_files, state_pipes, state_eventfd,
 	state_timerfd, state_signalfd, state_epoll, state_fs, state_rlimits, state_cred;
 
 /* All but what needs the module. */
 static const struct state_ops *const rows[] = {
-	&state_fds, &state_files, &state_stdio, &state_pipes, &state_eventfd, &state_timerfd,
+	&state_fds, &state_files, &state_pipes, &state_eventfd, &state_timerfd,
 	&state_signalfd, &state_epoll, &state_fs, &state_rlimits, &state_cred,
 };
 

@@ -2,7 +2,7 @@
 /*
  * Descriptors: numbers, close-on-exec, and who shares an open file description
  * with whom, within a process and between processes.  What a description is
- * open on is the business of the rows that follow: files.c, stdio.c, pipes.c …
+ * open on is the business of stdio.c and of the rows that follow: files.c, pipes.c …
  *
  * Refused: what none of these rows knows, file locks, signal-driven I/O.
  */
@@ -546,10 +546,12 @@ static int fds_restore(struct restore *r, const struct image_process *p)
 
 const struct state_ops state_fds = {
 	.name = "descriptors",
-	.saved = "numbers, close-on-exec, descriptions shared by dup(2) or between processes, O_PATH",
-	.refused = "file locks and leases, signal-driven I/O, inotify, io_uring, pidfd and what no row "
-		   "below names",
+	.saved = "numbers, close-on-exec, descriptions shared by dup(2) or between processes; standard "
+		 "streams that lead out of the job (terminal, pipe, named pipe, socket) by role",
+	.refused = "sockets and outer pipes at other numbers, file locks and leases, signal-driven I/O, "
+		   "inotify, io_uring, pidfd, and what no row below names",
 	.check = fds_check,
 	.dump = fds_dump,
+	.prepare = stdio_prepare,
 	.restore = fds_restore,
 };

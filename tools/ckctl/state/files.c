@@ -10,7 +10,7 @@
  * was there.  Unless others write it, too: the new launch's output, or any other
  * process that has it open for writing.
  *
- * Refused: removed files, files of /proc that belong to a process.
+ * Refused: removed directories, files of /proc that belong to a process.
  */
 #include "files.h"
 
@@ -380,8 +380,8 @@ const struct state_ops state_files = {
 	.name = "files",
 	.saved = "regular files, directories, null-like devices, /dev/tty by path, with offset and "
 		 "flags; the job's own output is cut back to its length",
-	.refused = "removed files, /proc files of a process, other devices, files that have changed "
-		   "(at the restart)",
+	.refused = "/proc files of a process, removed directories, other devices; at the restart: "
+		   "files that have changed",
 	.prepare = files_prepare,
 	.commit = files_commit,
 };

@@ -87,6 +87,7 @@ int dump_file_socket(struct dump *d, struct dump_file *f);
 /* The standard streams, as bits, that a descriptor shows its inode to be. */
 unsigned int stdio_roles(const struct dump *d, const struct dump_fd *f);
 unsigned int stdio_role(const struct dump_fd *f);
+int stdio_prepare(struct restore *r);
 
 /* The first process of the image that has the file, for its rights. */
 const struct image_process *restore_file_owner(const struct restore *r, size_t file);

@@ -97,7 +97,7 @@ static int plug_in(struct restore *r, size_t i)
 	return CK_OK;
 }
 
-static int stdio_prepare(struct restore *r)
+int stdio_prepare(struct restore *r)
 {
 	size_t i;
 	int rc = CK_OK;
@@ -107,10 +107,3 @@ static int stdio_prepare(struct restore *r)
 			rc = plug_in(r, i);
 	return rc;
 }
-
-const struct state_ops state_stdio = {
-	.name = "standard streams",
-	.saved = "terminals, pipes, named pipes and sockets that lead out of the job, by their role",
-	.refused = "the same at other numbers than 0, 1 and 2",
-	.prepare = stdio_prepare,
-};
