@@ -19,6 +19,7 @@
 #include "out.h"
 #include "state.h"
 
+#define CORE_FILTER	"/proc/self/coredump_filter"
 #define OOM	"/proc/self/oom_score_adj"
 
 static int read_number(const char *path, int *number)
@@ -108,8 +109,13 @@ static int attributes_restore(struct restore *r, const struct image_process *p)
 	if (prctl(PR_SET_THP_DISABLE, !!(p->mm->flags & CKPT_MM_NO_THP), 0, 0, 0) < 0)
 		return fail_errno(errno, "process %d (%.15s): cannot set whether it uses transparent "
 				  "huge pages", rec->pid, rec->comm);
-	rc = write_number(rec, "/proc/self/coredump_filter", "0x%x", (int)p->mm->coredump_filter);
-	return rc ? rc : restore_oom(r, rec);
+	/* A kernel that writes no core dumps has no filter for them. */
+	if (access(CORE_FILTER, F_OK) == 0) {
+		rc = write_number(rec, CORE_FILTER, "0x%x", (int)p->mm->coredump_filter);
+		if (rc)
+			return rc;
+	}
+	return restore_oom(r, rec);
 }
 
 const struct state_ops state_attributes = {
