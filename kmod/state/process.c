@@ -26,6 +26,7 @@
 #include <linux/sort.h>
 #include "compat/task.h"
 #include "report.h"
+#include "state/sighand.h"
 #include "state/state.h"
 
 static bool same_groups(const struct group_info *a, const struct group_info *b)
@@ -263,14 +264,15 @@ static int process_dump(struct ckpt_session *s, struct ckpt_process *p)
  */
 void ckpt_process_stop(struct task_struct *leader, unsigned int signal)
 {
-	struct sighand_struct *sighand = leader->sighand;
+	struct sighand_struct *sighand = ckpt_sighand_try_lock(leader);
 
-	spin_lock_irq(&sighand->siglock);
+	if (!sighand)
+		return;
 	if (!(leader->signal->flags & SIGNAL_GROUP_EXIT)) {
 		signal_set_stop_flags(leader->signal, SIGNAL_STOP_STOPPED);
 		leader->signal->group_exit_code = signal;
 	}
-	spin_unlock_irq(&sighand->siglock);
+	ckpt_sighand_unlock(sighand);
 }
 
 /**
@@ -280,10 +282,13 @@ void ckpt_process_stop(struct task_struct *leader, unsigned int signal)
  */
 void ckpt_process_stop_self(void)
 {
-	spin_lock_irq(&current->sighand->siglock);
+	struct sighand_struct *sighand = ckpt_sighand_try_lock(current);
+
+	if (!sighand)
+		return;
 	if (current->signal->flags & SIGNAL_STOP_STOPPED && !(current->jobctl & JOBCTL_STOP_PENDING))
 		current->jobctl |= JOBCTL_STOP_PENDING | SIGSTOP;
-	spin_unlock_irq(&current->sighand->siglock);
+	ckpt_sighand_unlock(sighand);
 }
 
 const struct ckpt_state_ops ckpt_process_ops = {
