@@ -67,7 +67,7 @@ const char *epoll_next(const char *info, struct ckpt_epoll_watch *watch, uint64_
 static bool is_target(const struct dump_file *epoll, struct kcmp_epoll_slot *slot,
 		      const struct proc *p, int fd)
 {
-	return syscall(SYS_kcmp, p->pid, epoll->proc->pid, KCMP_EPOLL_TFD, fd, slot) == 0;
+	return syscall(SYS_kcmp, p->tid, epoll->proc->tid, KCMP_EPOLL_TFD, fd, slot) == 0;
 }
 
 /* A descriptor of what is watched, wherever in the job; NULL for none. */

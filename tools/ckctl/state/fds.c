@@ -82,7 +82,7 @@ static bool same_as_neighbour(const struct dump_files *fs, const struct proc *ne
 	while (*at < end && fs->fds[*at].fd < f->fd)
 		(*at)++;
 	if (*at == end || fs->fds[*at].fd != f->fd ||
-	    syscall(SYS_kcmp, neighbour->pid, f->proc->pid, KCMP_FILE, f->fd, f->fd) != 0)
+	    syscall(SYS_kcmp, neighbour->tid, f->proc->tid, KCMP_FILE, f->fd, f->fd) != 0)
 		return false;
 	other = &fs->fds[*at];
 	f->raw = other->raw;
@@ -188,7 +188,13 @@ const struct dump_fd *dump_fd_find(const struct dump *d, const struct proc *p, i
 
 int dump_file_get(const struct dump_file *f)
 {
-	return (int)syscall(SYS_pidfd_getfd, f->proc->pid_fd, f->fd, 0);
+	char name[32];
+
+	if (f->proc->pid_fd >= 0)
+		return (int)syscall(SYS_pidfd_getfd, f->proc->pid_fd, f->fd, 0);
+	/* Its first thread has ended, and the kernel has no such descriptor for another. */
+	snprintf(name, sizeof(name), "fd/%d", f->fd);
+	return openat(f->proc->dir_fd, name, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
 }
 
 /* ---- which descriptors share one description ---- */
@@ -223,7 +229,7 @@ static int compare_descriptions(const struct dump_fd *a, const struct dump_file 
 	/* Where it has no state, only its flags could be shared, and these are alike. */
 	if (S_ISCHR(a->raw.mode) || S_ISBLK(a->raw.mode))
 		return 0;
-	switch (syscall(SYS_kcmp, a->proc->pid, b->proc->pid, KCMP_FILE, a->fd, b->fd)) {
+	switch (syscall(SYS_kcmp, a->proc->tid, b->proc->tid, KCMP_FILE, a->fd, b->fd)) {
 	case 0:
 		return 0;
 	case 1:

@@ -20,14 +20,19 @@ static void forget_files(struct proc *p)
 	p->dir_fd = p->pid_fd = p->mem_fd = p->status_fd = p->limits_fd = p->fd_fd = -1;
 }
 
+#ifndef PIDFD_THREAD			/* since 6.9 */
+#define PIDFD_THREAD	O_EXCL
+#endif
+
 /* The directory of the process, or of one of its threads. */
-static int open_files(struct proc *p, const char *path)
+static int open_files(struct proc *p, const char *path, pid_t tid)
 {
+	p->tid = tid;
 	p->dir_fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (p->dir_fd < 0)
 		return errno;
 	/* Errors of these come up again, and are reported, when they are used. */
-	p->pid_fd = (int)syscall(SYS_pidfd_open, p->pid, 0);
+	p->pid_fd = (int)syscall(SYS_pidfd_open, tid, tid == p->pid ? 0 : PIDFD_THREAD);
 	p->mem_fd = openat(p->dir_fd, "mem", O_RDONLY | O_CLOEXEC);
 	p->status_fd = openat(p->dir_fd, "status", O_RDONLY | O_CLOEXEC);
 	p->limits_fd = openat(p->dir_fd, "limits", O_RDONLY | O_CLOEXEC);
@@ -44,7 +49,7 @@ int proc_open(struct proc *p, pid_t pid)
 	strcpy(p->comm, "?");
 	forget_files(p);
 	snprintf(path, sizeof(path), "/proc/%d", pid);
-	return open_files(p, path);
+	return open_files(p, path, pid);
 }
 
 /* What is left of a first thread shows nothing of what the others share. */
@@ -75,7 +80,7 @@ int proc_follow(struct proc *p)
 			continue;
 		snprintf(path, sizeof(path), "/proc/%d/task/%s", p->pid, e->d_name);
 		proc_close(p);
-		err = open_files(p, path);
+		err = open_files(p, path, atoi(e->d_name));
 	}
 	closedir(dir);
 	return err;

@@ -22,9 +22,10 @@ struct proc_fdinfo {
 
 struct proc {
 	pid_t pid;
+	pid_t tid;			/* of the thread whose files these are: as a rule the first */
 	char comm[CKPT_COMM_LEN];	/* from @status; "?" before it was read */
 	int dir_fd;			/* /proc/PID; the rest relative to it */
-	int pid_fd;
+	int pid_fd;			/* of that thread */
 	int mem_fd;			/* the proof for the module */
 	int status_fd;
 	int limits_fd;
