@@ -13,6 +13,7 @@
 #include "state/sched.h"
 #include <linux/cpumask.h>
 #include <linux/iocontext.h>
+#include <linux/pid.h>
 #include <linux/sched.h>
 #include <linux/sched/prio.h>
 #include <linux/sched/task.h>
