@@ -5,10 +5,11 @@
  * for each time it does.
  *
  * The semaphores and the message queue stay when the program has ended: the
- * image is restarted more than once.  epoll is in epolls.c.
+ * image is restarted more than once.
  */
 #include <linux/futex.h>
 #include <poll.h>
+#include <sys/epoll.h>
 #include <sys/ipc.h>
 #include <sys/msg.h>
 #include <sys/sem.h>
@@ -57,6 +58,13 @@ static long do_msgrcv(void)
 	return ret == 5 && memcmp(msg.text, "hello", 5) == 0 ? 0 : -1;
 }
 
+static long do_epoll(int timeout_ms)
+{
+	struct epoll_event event;
+
+	return epoll_wait(wl_must(epoll_create1(0)), &event, 1, timeout_ms);
+}
+
 /* Not by libc, which hands the kernel a copy that can be written to. */
 static long raw_select(void)
 {
@@ -77,6 +85,8 @@ SLEEPER(semop, do_semop(0, NULL), ret == 0)
 SLEEPER(semtimedop, do_semop(1, &far), ret == 0)
 SLEEPER(semop_eintr, do_semop(2, NULL), EINTR_AT_LAST)
 SLEEPER(msgrcv, do_msgrcv(), ret == 0)
+SLEEPER(epoll, do_epoll(-1), EINTR_AT_LAST)
+SLEEPER(epoll_timeout, do_epoll(FAR_S * 1000), EINTR_AT_LAST)
 SLEEPER(select_const, raw_select(), EINTR_AT_LAST)
 SLEEPER(ppoll_const, raw_ppoll(), EINTR_AT_LAST)
 
@@ -105,7 +115,7 @@ static void *sleep_counted(void *arg)
 
 static struct sleeper sleepers[] = {
 	S(sigwaitinfo), S(sigtimedwait), S(sigtimedwait_eintr), S(semop), S(semtimedop), S(semop_eintr),
-	S(msgrcv), S(select_const), S(ppoll_const), S(counted),
+	S(msgrcv), S(epoll), S(epoll_timeout), S(select_const), S(ppoll_const), S(counted),
 };
 #define NR (sizeof(sleepers) / sizeof(sleepers[0]))
 
@@ -160,6 +170,8 @@ static void wake_all(void)
 	wl_must(semop(sem, op, 2));
 	sl_signal(sleeper("semop_eintr"), SIGUSR1);
 	wl_must(msgsnd(queue, &msg, sizeof(msg.text), 0));
+	sl_signal(sleeper("epoll"), SIGUSR1);
+	sl_signal(sleeper("epoll_timeout"), SIGUSR1);
 	sl_signal(sleeper("select_const"), SIGUSR1);
 	sl_signal(sleeper("ppoll_const"), SIGUSR1);
 	count_one();

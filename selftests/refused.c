@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Like timeouts.c and fragile.c, of calls on descriptors that are not saved: a
+ * Like timeouts.c and fragile.c, in a process that holds what is not saved: a
  * checkpoint that is refused ends no system call either.
  */
 #include <linux/aio_abi.h>
@@ -38,7 +38,7 @@ static int epoll(int fd)
 {
 	struct epoll_event event;
 
-	return epoll_wait(fd, &event, 1, T_MS);
+	return epoll_wait(fd, &event, 1, t_ms);
 }
 
 static long masked_wait(void)
@@ -47,12 +47,12 @@ static long masked_wait(void)
 	sigset_t blocked;
 
 	sigfillset(&blocked);
-	return epoll_pwait(new_epoll(), &event, 1, T_MS, &blocked);
+	return epoll_pwait(new_epoll(), &event, 1, t_ms, &blocked);
 }
 
 static long aio_wait(void)
 {
-	struct timespec ts = timeout;
+	struct timespec ts = timeout->ts;
 	aio_context_t ctx = 0;
 	struct io_event event;
 
@@ -63,7 +63,7 @@ static long aio_wait(void)
 /* Its time is the socket's: it begins anew after each stop, but it ends. */
 static long socket_wait(void)
 {
-	struct timeval tv = { .tv_sec = T_MS / 1000 };
+	struct timeval tv = { .tv_sec = t_ms / 1000 };
 	int fds[2];
 	char c;
 
@@ -89,7 +89,7 @@ static long interrupted_wait(void)
 		wl_check(interrupting == before + SIGUSR1,
 			 "epoll_pwait was ended with EINTR, but a handler ran %d times",
 			 (interrupting - before) / SIGUSR1);
-	} while (wl_now_ns() - start < T_MS * 1000000ULL);
+	} while (wl_now_ns() - start < t_ms * 1000000ULL);
 	return 0;
 }
 
@@ -106,7 +106,7 @@ TIMED(epoll_wait, epoll(new_epoll()), ret == 0)
 TIMED(epoll_wait_one, epoll(common_epoll()), ret == 0)
 TIMED(epoll_wait_two, epoll(common_epoll()), ret == 0)
 TIMED(epoll_pwait, masked_wait(), ret == 0)
-TIMED(epoll_pwait2, epoll_pwait2(new_epoll(), &(struct epoll_event){}, 1, &timeout, NULL), ret == 0)
+TIMED(epoll_pwait2, epoll_pwait2(new_epoll(), &(struct epoll_event){}, 1, &timeout->ts, NULL), ret == 0)
 TIMED(io_getevents, aio_wait(), ret == 0)
 TIMED(socket, socket_wait(), ret == -1 && errno == EAGAIN)
 TIMED(interrupted, interrupted_wait(), ret == 0)
