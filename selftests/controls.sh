@@ -6,7 +6,7 @@
 #   selftests/controls.sh [PROGRAM…]
 #
 # Controls: each selftest fails when what it is there for is not restored. It is
-# restarted from an image out of which alter.c has taken one kind; it must not pass.
+# restarted from an image out of which alter has taken one kind; it must not pass.
 # Each row of ckctl's own table of what is saved must be among the kinds.
 
 # shellcheck source=selftests/lib.sh
@@ -21,6 +21,7 @@ controls=(	# PROGRAM KIND ROW, "-" where ckctl's table has none
 	"threads robust-list -"
 	"threads clear-child-tid -"
 	"memory memory memory"
+	"advice advice memory"
 	"shm shm shared memory"
 	"signals sigactions signals"
 	"signals sigqueue signals"
@@ -29,19 +30,27 @@ controls=(	# PROGRAM KIND ROW, "-" where ckctl's table has none
 	"timers itimers timers"
 	"timers posix-timers timers"
 	"pids process-groups -"
+	"zombies zombies -"
+	"stopped stops -"
+	"attributes oom-score attributes"
+	"attributes subreaper attributes"
+	"attributes personality attributes"
+	"attributes timer-slack attributes"
+	"attributes nice sched"
+	"attributes policy sched"
 	"files offsets files"
 	"files sharing descriptors"
 	"files file-flags files"
 	"files cloexec descriptors"
 	"files descriptors descriptors"
+	"removed shm removed files"
+	"removed seals removed files"
+	"fifos pipe-data named pipes"
 	"files cwd fs"
 	"files umask fs"
 	"files rlimits rlimits"
 	"pipes pipe-data pipes"
 	"pipes pipe-capacity pipes"
-	"fifos pipe-data named pipes"
-	"removed shm removed files"
-	"removed seals removed files"
 	"events counters eventfd"
 	"events semaphores eventfd"
 	"events timerfds timerfd"

@@ -16,359 +16,18 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <linux/ckpt_image.h>
-#include <signal.h>
 #include <stdbool.h>
-#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
-#include <sys/user.h>
 #include <unistd.h>
 #include <xxhash.h>
 
 #include "image/dir.h"
 #include "image/manifest.h"
+#include "kinds.h"
 #include "out.h"
-
-static unsigned int nr_changed;
-
-#define SET(to, value)					\
-	do {						\
-		if ((to) != (value)) {			\
-			(to) = (value);			\
-			nr_changed++;			\
-		}					\
-	} while (0)
-
-/* ---- the kinds: each changes payloads of one type, or drops the record ---- */
-
-enum verdict { KEEP, DROP };
-
-/* @len may become smaller. */
-typedef enum verdict change_fn(void *payload, uint64_t *len);
-
-static enum verdict drop(void *payload, uint64_t *len)
-{
-	(void)payload;
-	(void)len;
-	nr_changed++;
-	return DROP;
-}
-
-/* All components in their initial state. */
-static enum verdict no_xstate(void *payload, uint64_t *len)
-{
-	uint16_t fcw = 0x37f;
-	uint32_t mxcsr = 0x1f80;
-
-	memset(payload, 0, *len);
-	memcpy(payload, &fcw, sizeof(fcw));
-	memcpy((char *)payload + 24, &mxcsr, sizeof(mxcsr));
-	nr_changed++;
-	return KEEP;
-}
-
-static enum verdict no_registers(void *payload, uint64_t *len)
-{
-	struct user_regs_struct *r = payload;
-
-	(void)len;
-	SET(r->r8, 0);
-	SET(r->r15, 0);
-	return KEEP;
-}
-
-static enum verdict no_gs_base(void *payload, uint64_t *len)
-{
-	(void)len;
-	SET(((struct user_regs_struct *)payload)->gs_base, 0);
-	return KEEP;
-}
-
-static enum verdict no_sigmask(void *payload, uint64_t *len)
-{
-	(void)len;
-	SET(((struct ckpt_rec_thread *)payload)->sigmask, 0);
-	return KEEP;
-}
-
-static enum verdict no_altstack(void *payload, uint64_t *len)
-{
-	struct ckpt_rec_thread *t = payload;
-
-	(void)len;
-	SET(t->sas_sp, 0);
-	SET(t->sas_size, 0);
-	t->sas_flags = SS_DISABLE;
-	return KEEP;
-}
-
-static enum verdict no_robust_list(void *payload, uint64_t *len)
-{
-	(void)len;
-	SET(((struct ckpt_rec_thread *)payload)->robust_list, 0);
-	return KEEP;
-}
-
-static enum verdict no_clear_child_tid(void *payload, uint64_t *len)
-{
-	(void)len;
-	SET(((struct ckpt_rec_thread *)payload)->clear_child_tid, 0);
-	return KEEP;
-}
-
-static enum verdict no_name(void *payload, uint64_t *len)
-{
-	struct ckpt_rec_thread *t = payload;
-
-	(void)len;
-	memset(t->comm, 0, sizeof(t->comm));
-	strcpy(t->comm, "ckctl");
-	nr_changed++;
-	return KEEP;
-}
-
-static enum verdict no_restart(void *payload, uint64_t *len)
-{
-	(void)len;
-	SET(((struct ckpt_rec_thread *)payload)->restart_kind, CKPT_RESTART_NONE);
-	return KEEP;
-}
-
-static enum verdict no_content(void *payload, uint64_t *len)
-{
-	memset(payload, 0, *len);
-	nr_changed++;
-	return KEEP;
-}
-
-/* Group leaders inside a session join that session's own group. */
-static enum verdict no_groups(void *payload, uint64_t *len)
-{
-	struct ckpt_rec_process *p = payload;
-
-	(void)len;
-	if (p->pgid == p->pid && p->sid != p->pid)
-		SET(p->pgid, p->sid);
-	return KEEP;
-}
-
-static enum verdict no_advice(void *payload, uint64_t *len)
-{
-	struct ckpt_rec_vma *v = payload;
-
-	(void)len;
-	SET(v->flags, v->flags & ~(uint32_t)(CKPT_VMA_ADVICE | MAP_LOCKED));
-	return KEEP;
-}
-
-static enum verdict no_offset(void *payload, uint64_t *len)
-{
-	struct ckpt_rec_file *f = payload;
-
-	(void)len;
-	if (f->kind == CKPT_FILE_REG)
-		SET(f->pos, 0);
-	return KEEP;
-}
-
-static enum verdict no_flags(void *payload, uint64_t *len)
-{
-	struct ckpt_rec_file *f = payload;
-
-	(void)len;
-	SET(f->flags, f->flags & O_ACCMODE);
-	return KEEP;
-}
-
-static enum verdict no_cloexec(void *payload, uint64_t *len)
-{
-	(void)len;
-	SET(((struct ckpt_rec_fd *)payload)->flags, 0);
-	return KEEP;
-}
-
-static enum verdict no_descriptors(void *payload, uint64_t *len)
-{
-	return ((struct ckpt_rec_fd *)payload)->fd > 2 ? drop(payload, len) : KEEP;
-}
-
-static enum verdict no_pipe_data(void *payload, uint64_t *len)
-{
-	SET(((struct ckpt_rec_pipe *)payload)->data_len, 0);
-	*len = sizeof(struct ckpt_rec_pipe);
-	return KEEP;
-}
-
-static enum verdict no_pipe_capacity(void *payload, uint64_t *len)
-{
-	struct ckpt_rec_pipe *p = payload;
-
-	(void)len;
-	SET(p->capacity, 2 * p->capacity);
-	return KEEP;
-}
-
-static enum verdict no_counter(void *payload, uint64_t *len)
-{
-	(void)len;
-	SET(((struct ckpt_rec_eventfd *)payload)->count, 0);
-	return KEEP;
-}
-
-static enum verdict no_semaphore(void *payload, uint64_t *len)
-{
-	(void)len;
-	SET(((struct ckpt_rec_eventfd *)payload)->semaphore, 0);
-	return KEEP;
-}
-
-static enum verdict no_timer(void *payload, uint64_t *len)
-{
-	struct ckpt_rec_timerfd *t = payload;
-
-	(void)len;
-	SET(t->value_ns, 0);
-	SET(t->ticks, 0);
-	return KEEP;
-}
-
-static enum verdict no_signals(void *payload, uint64_t *len)
-{
-	(void)len;
-	SET(((struct ckpt_rec_signalfd *)payload)->mask, 0);
-	return KEEP;
-}
-
-static enum verdict no_watches(void *payload, uint64_t *len)
-{
-	SET(((struct ckpt_rec_epoll *)payload)->nr_watches, 0);
-	*len = sizeof(struct ckpt_rec_epoll);
-	return KEEP;
-}
-
-static enum verdict no_seals(void *payload, uint64_t *len)
-{
-	(void)len;
-	SET(((struct ckpt_rec_file *)payload)->seals, 0);
-	return KEEP;
-}
-
-static enum verdict no_cwd(void *payload, uint64_t *len)
-{
-	struct ckpt_rec_fs *fs = payload;
-
-	SET(fs->cwd_len, 1);
-	*len -= *len - sizeof(*fs) - 1;
-	return KEEP;
-}
-
-static enum verdict no_umask(void *payload, uint64_t *len)
-{
-	(void)len;
-	SET(((struct ckpt_rec_fs *)payload)->umask, 0);
-	return KEEP;
-}
-
-static enum verdict no_limits(void *payload, uint64_t *len)
-{
-	struct ckpt_rec_rlimits *r = payload;
-	int i;
-
-	(void)len;
-	for (i = 0; i < CKPT_NR_RLIMITS; i++)
-		if (r->limits[i].cur != ~0ULL && r->limits[i].cur)
-			SET(r->limits[i].cur, r->limits[i].cur - 1);
-	return KEEP;
-}
-
-static enum verdict no_nice(void *payload, uint64_t *len)
-{
-	(void)len;
-	SET(((struct ckpt_rec_sched *)payload)->nice, 0);
-	return KEEP;
-}
-
-static enum verdict no_groups_of_user(void *payload, uint64_t *len)
-{
-	SET(((struct ckpt_rec_cred *)payload)->nr_groups, 0);
-	*len = sizeof(struct ckpt_rec_cred);
-	return KEEP;
-}
-
-static enum verdict no_new_privs(void *payload, uint64_t *len)
-{
-	(void)len;
-	SET(((struct ckpt_rec_cred *)payload)->no_new_privs, 0);
-	return KEEP;
-}
-
-/* All that there was at the beginning. */
-static enum verdict no_capabilities(void *payload, uint64_t *len)
-{
-	struct ckpt_rec_cred *c = payload;
-
-	(void)len;
-	SET(c->cap_eff, c->cap_prm);
-	SET(c->cap_inh, 0);
-	SET(c->cap_amb, 0);
-	return KEEP;
-}
-
-/* The standard output for the standard error and the other way round. */
-static enum verdict no_roles(void *payload, uint64_t *len)
-{
-	struct ckpt_rec_file *f = payload;
-
-	(void)len;
-	if (f->kind == CKPT_FILE_STDIO && f->object > 0)
-		SET(f->object, 3 - f->object);
-	return KEEP;
-}
-
-static const struct kind {
-	const char *name;
-	uint32_t type;
-	change_fn *change;
-} kinds[] = {
-	{ "xstate", CKPT_REC_XSTATE, no_xstate },
-	{ "registers", CKPT_REC_REGS, no_registers },
-	{ "gs-base", CKPT_REC_REGS, no_gs_base },
-	{ "sigmask", CKPT_REC_THREAD, no_sigmask },
-	{ "altstack", CKPT_REC_THREAD, no_altstack },
-	{ "robust-list", CKPT_REC_THREAD, no_robust_list },
-	{ "clear-child-tid", CKPT_REC_THREAD, no_clear_child_tid },
-	{ "name", CKPT_REC_THREAD, no_name },
-	{ "timeouts", CKPT_REC_THREAD, no_restart },
-	{ "sigactions", CKPT_REC_SIGACTIONS, no_content },
-	{ "sigqueue", CKPT_REC_SIGQUEUE, drop },
-	{ "itimers", CKPT_REC_ITIMERS, no_content },
-	{ "posix-timers", CKPT_REC_POSIX_TIMER, drop },
-	{ "process-groups", CKPT_REC_PROCESS, no_groups },
-	{ "advice", CKPT_REC_VMA, no_advice },
-	{ "offsets", CKPT_REC_FILE, no_offset },
-	{ "file-flags", CKPT_REC_FILE, no_flags },
-	{ "cloexec", CKPT_REC_FD, no_cloexec },
-	{ "descriptors", CKPT_REC_FD, no_descriptors },
-	{ "pipe-data", CKPT_REC_PIPE, no_pipe_data },
-	{ "pipe-capacity", CKPT_REC_PIPE, no_pipe_capacity },
-	{ "counters", CKPT_REC_EVENTFD, no_counter },
-	{ "semaphores", CKPT_REC_EVENTFD, no_semaphore },
-	{ "timerfds", CKPT_REC_TIMERFD, no_timer },
-	{ "signalfds", CKPT_REC_SIGNALFD, no_signals },
-	{ "watches", CKPT_REC_EPOLL, no_watches },
-	{ "seals", CKPT_REC_FILE, no_seals },
-	{ "cwd", CKPT_REC_FS, no_cwd },
-	{ "umask", CKPT_REC_FS, no_umask },
-	{ "rlimits", CKPT_REC_RLIMITS, no_limits },
-	{ "nice", CKPT_REC_SCHED, no_nice },
-	{ "groups", CKPT_REC_CRED, no_groups_of_user },
-	{ "no-new-privs", CKPT_REC_CRED, no_new_privs },
-	{ "capabilities", CKPT_REC_CRED, no_capabilities },
-	{ "streams", CKPT_REC_FILE, no_roles },
-};
 
 /*
  * Page data is not in records: runs of so many pages become zeros; of private
@@ -547,7 +206,7 @@ static bool apply(const char *name, const struct blob *records, struct blob *cha
 			changed->len = records->len;
 			return true;
 		}
-	for (i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++)
+	for (i = 0; kinds[i].name; i++)
 		if (strcmp(kinds[i].name, name) == 0) {
 			change_records(records, changed, &kinds[i]);
 			return true;
@@ -626,7 +285,7 @@ int main(int argc, char **argv)
 	int dir;
 
 	if (argc == 2 && strcmp(argv[1], "kinds") == 0) {
-		for (i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++)
+		for (i = 0; kinds[i].name; i++)
 			puts(kinds[i].name);
 		for (i = 0; i < sizeof(page_kinds) / sizeof(page_kinds[0]); i++)
 			puts(page_kinds[i].name);
@@ -634,7 +293,7 @@ int main(int argc, char **argv)
 		return 0;
 	}
 	if (argc < 3 || (strcmp(argv[2], "sum") != 0 && argc != 4)) {
-		fprintf(stderr, "usage: see the top of alter.c\n");
+		fprintf(stderr, "usage: see the top of alter/main.c\n");
 		return 2;
 	}
 	dir = open(argv[1], O_DIRECTORY | O_RDONLY | O_CLOEXEC);

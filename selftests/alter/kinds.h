@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* What alter can take out of an image: changes of records of one type. */
+#ifndef SELFTESTS_ALTER_KINDS_H
+#define SELFTESTS_ALTER_KINDS_H
+
+#include <stdint.h>
+
+enum verdict { KEEP, DROP };
+
+/* Changes a payload, or wants the record dropped.  @len may become smaller. */
+typedef enum verdict change_fn(void *payload, uint64_t *len);
+
+struct kind {
+	const char *name;
+	uint32_t type;
+	change_fn *change;
+};
+
+extern const struct kind kinds[];	/* the last has no name */
+
+extern unsigned int nr_changed;		/* by all of them */
+
+#endif
