@@ -15,7 +15,6 @@
 
 rounds=${1:-15}
 seed_random
-exec {out}>&1
 # No id of the job may be given to anybody else while it is dead.
 echo 4194304 >/proc/sys/kernel/pid_max
 image=$images/mixed.ckpt
@@ -27,7 +26,7 @@ harmed=0 lost=0 left=0
 count() {	# COUNTER SENTENCE
 	printf -v "$1" %d $(($1 + 1))
 	why "round $round, $action: $2"
-	printf '%s\n' "# round $round, $action: ${2//$'\n'/; }" >&$out
+	news+=("# round $round, $action: ${2//$'\n'/; }")
 }
 
 pick() {	# VARIABLE WORD…
@@ -200,6 +199,7 @@ inject_setup() {
 		echo 1 >$injection/$f/interval
 		echo N >$injection/$f/ignore-gfp-wait
 	done
+	echo N >$injection/fail_page_alloc/ignore-gfp-highmem
 	echo 0 >$injection/fail_page_alloc/min-order
 }
 
@@ -207,7 +207,7 @@ inject_on() {
 	local which space times
 	pick which failslab failslab fail_page_alloc
 	draw space 300000
-	[ $which = failslab ] || space=$((space * 20))
+	[ $which = failslab ] || space=$((space / 500))	# pages, not bytes
 	draw times 3
 	echo $((times + 1)) >$injection/$which/times
 	echo $space >$injection/$which/space
@@ -230,7 +230,8 @@ allocations_fail_in_create() {
 	inject_on
 	(with_failures ckctl create mixed -q) 2>"$work/stderr" &
 	pid=$!
-	reap 0
+	# An exec that fails half way ends with SIGKILL.
+	reap 137
 	inject_off
 	must_run
 	must_be_whole "$image"
@@ -302,9 +303,10 @@ run_all() {
 	for ((round = 1; round <= rounds; round++)); do
 		pick action "${actions[@]}"
 		[ $((round % 20)) != 7 ] || action=broken_disk
-		$action
-		look_around
-		[ $((round % 50)) != 0 ] || echo "# $round rounds: jobs harmed: $harmed, images lost: $lost, leftovers: $left" >&$out
+		news=()
+		{ $action; look_around; } >"$work/round" 2>&1
+		[ $((round % 50)) != 0 ] || news+=("# $round rounds: jobs harmed: $harmed, images lost: $lost, leftovers: $left")
+		[ ${#news[@]} = 0 ] || printf '%s\n' "${news[@]}"
 	done
 	round=end action=end
 }
@@ -312,7 +314,7 @@ run_all() {
 check "a mixed job, its checkpoint and restart" measure
 if [ $nr_failed = 0 ]; then
 	: >"$reason"
-	run_all >"$work/rounds" 2>&1
+	run_all
 	echo "# $rounds rounds: $killed kills in the middle, $late beside it, $injected with failing allocations;" \
 		"checkpoints made: $made, failed with a sentence: $failed"
 	echo "# jobs harmed: $harmed, images lost: $lost, leftovers: $left"

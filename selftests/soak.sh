@@ -74,12 +74,15 @@ round() {
 soak() {
 	local end=$((SECONDS + minutes * 60)) n=0
 	echo "${columns[*]}" >"$samples"
-	echo "#    ${columns[*]}" >&$out
+	echo "#    ${columns[*]}"
 	while [ $SECONDS -lt $end ] || [ $n -lt 9 ]; do
 		n=$((n + 1))
-		round || { why "in round $n"; return 1; }
+		if ! round >"$work/round" 2>&1; then
+			echo "in round $n: $(cat "$reason" "$work/round")" >"$work/broken"
+			return
+		fi
 		sample >>"$samples"
-		printf '# %s: %s\n' $n "$(tail -n 1 "$samples")" >&$out
+		printf '# %s: %s\n' $n "$(tail -n 1 "$samples")"
 	done
 }
 
@@ -107,9 +110,14 @@ judge() {	# COLUMN
 	return 1
 }
 
-exec {out}>&1
+unbroken() {
+	[ ! -e "$work/broken" ] || why <"$work/broken"
+	[ ! -s "$reason" ]
+}
+
 check "a mixed job" job_start mixed mixed
-check "checkpoint, kill, restart, verify for $minutes minutes" soak
+soak
+check "checkpoint, kill, restart, verify for $minutes minutes" unbroken
 if [ "$(wc -l <"$samples")" -gt 9 ]; then
 	for c in "${columns[@]}"; do
 		measured=
