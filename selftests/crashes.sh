@@ -41,7 +41,13 @@ pick() {	# VARIABLE WORD…
 
 # From the image, as after any crash of a machine.
 revive() {
-	job_cleanup mixed
+	local n
+	# A restart may be under way still, which has no cgroup yet.
+	for ((n = 0; n < wait_s * 5; n++)); do
+		job_cleanup mixed
+		"$waitfor" 0.2 end "$keeper" && break
+	done
+	wait "$keeper"
 	job_restart mixed >"$work/log" 2>&1 && return
 	count lost "the image cannot be restarted: $(cat "$work/log" "$reason")"
 	job_cleanup mixed
