@@ -43,6 +43,7 @@ controls=(	# PROGRAM KIND ROW, "-" where ckctl's table has none
 	"files file-flags files"
 	"files cloexec descriptors"
 	"files descriptors descriptors"
+	"files locks file locks"
 	"files cwd fs"
 	"files umask fs"
 	"files rlimits rlimits"

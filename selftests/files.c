@@ -3,6 +3,7 @@
  * Open files: offsets and flags, descriptions shared by dup and by fork,
  * close-on-exec, appending, directories and devices, cwd, umask, limits.
  */
+#include <sys/file.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -50,6 +51,9 @@ static void set_up(void)
 	out_child = wl_must(dup(out));
 	appended = wl_must(open("appended", O_WRONLY | O_CREAT | O_APPEND, 0600));
 	wl_check(write(appended, "begin\n", 6) == 6, "write: %s", strerror(errno));
+	wl_must(flock(alone, LOCK_EX));
+	wl_must(fcntl(appended, F_OFD_SETLK,
+		      &(struct flock){ .l_type = F_WRLCK, .l_start = 4, .l_len = 7 }));
 	dir = wl_must(open(".", O_RDONLY | O_DIRECTORY));
 	null = wl_must(open("/dev/null", O_RDWR));
 	zero = wl_must(open("/dev/zero", O_RDONLY | O_NONBLOCK));
@@ -68,6 +72,21 @@ static void expect_flags(int fd, int cloexec, int flags)
 	wl_check(fcntl(fd, F_GETFD) == cloexec, "descriptor %d: close-on-exec changed", fd);
 	wl_check((fl & (O_ACCMODE | O_APPEND | O_NONBLOCK)) == flags,
 		 "descriptor %d: flags are %#o instead of %#o", fd, fl, flags);
+}
+
+/* As somebody else sees them. */
+static void expect_locks(void)
+{
+	struct flock l = { .l_type = F_RDLCK, .l_whence = SEEK_SET, .l_start = 3, .l_len = 100 };
+	int fd = wl_must(open("lines", O_RDONLY));
+
+	wl_check(flock(fd, LOCK_SH | LOCK_NB) < 0 && errno == EWOULDBLOCK, "flock(2) is lost");
+	close(fd);
+	fd = wl_must(open("appended", O_RDWR));
+	wl_must(fcntl(fd, F_OFD_GETLK, &l));
+	wl_check(l.l_type == F_WRLCK && l.l_start == 4 && l.l_len == 7, "a range of a file is locked "
+		 "as %d, %jd, %jd", l.l_type, (intmax_t)l.l_start, (intmax_t)l.l_len);
+	close(fd);
 }
 
 /* Not by /proc/self/fd, which could not be saved while it is open. */
@@ -121,6 +140,8 @@ static void verify(void)
 		 (uintmax_t)lim.rlim_cur, (uintmax_t)lim.rlim_max);
 	wl_must(getrlimit(RLIMIT_STACK, &lim));
 	wl_check(lim.rlim_cur == 4 << 20, "RLIMIT_STACK is %ju", (uintmax_t)lim.rlim_cur);
+
+	expect_locks();
 
 	/* Nothing of the tool may stay open in the job. */
 	wl_check(count_open() == nr_opened, "%u descriptors are open instead of %u", count_open(),

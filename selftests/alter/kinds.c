@@ -388,6 +388,7 @@ const struct kind kinds[] = {
 	{ "timer-slack", CKPT_REC_THREAD, no_slack },
 	{ "policy", CKPT_REC_SCHED, no_policy },
 	{ "seals", CKPT_REC_FILE, no_seals },
+	{ "locks", CKPT_REC_LOCK, drop },
 	{ "streams", CKPT_REC_FILE, no_roles },
 	{ "counters", CKPT_REC_EVENTFD, no_count },
 	{ "semaphores", CKPT_REC_EVENTFD, no_semaphore },

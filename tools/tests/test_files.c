@@ -27,11 +27,12 @@
 #include "out.h"
 #include "state/epoll.h"
 #include "state/files.h"
+#include "state/locks.h"
 #include "state/proc.h"
 #include "tap.h"
 
 extern const struct state_ops state_fds, state_pipes, state_eventfd, state_timerfd, state_signalfd,
-	state_epoll, state_objects;
+	state_epoll, state_objects, state_locks;
 
 static char dir[] = "/tmp/ckpt-unit-XXXXXX";
 static int outside[2];			/* a pipe whose other end the test keeps */
@@ -63,7 +64,8 @@ static pid_t look(struct dump *d, void (*set_up)(void))
 	d->procs = calloc(1, sizeof(*d->procs));
 	d->nr_procs = 1;
 	if (!d->procs || proc_open(d->procs, pid) || proc_read_all(d) || state_fds.check(d) ||
-	    state_objects.check(d) || state_pipes.check(d) || state_eventfd.check(d) || state_timerfd.check(d) ||
+	    state_objects.check(d) || state_locks.check(d) ||
+	    state_pipes.check(d) || state_eventfd.check(d) || state_timerfd.check(d) ||
 	    state_signalfd.check(d) || state_epoll.check(d)) {
 		ok(false, "the state of a child is read");
 		exit(done());
@@ -99,7 +101,13 @@ static void has_proc(void) { open("/proc/self/status", O_RDONLY); }
 static void has_device(void) { open("/dev/kmsg", O_RDONLY | O_NONBLOCK); }
 static void has_packets(void) { int p[2]; if (pipe2(p, O_DIRECT)) _exit(1); }
 static void has_outer_pipe(void) { close(outside[1]); }
-static void has_flock(void) { flock(open("locked", O_RDWR | O_CREAT, 0600), LOCK_EX); }
+static void has_flock(void)
+{
+	int fd = open("locked", O_RDWR | O_CREAT, 0600);
+
+	flock(fd, LOCK_EX);
+	dup2(fd, 20);
+}
 
 static void has_async(void)
 {
@@ -424,6 +432,46 @@ static void events(void)
 	end(&d, pid);
 }
 
+static const struct dump_fd *locked(const struct dump *d, int fd)
+{
+	const struct dump_fd *f = find(d, fd);
+
+	return f && f->locks ? f : NULL;
+}
+
+static void locks(void)
+{
+	static const struct {
+		const char *text;
+		uint32_t kind, exclusive;
+		int64_t start, end;
+	} lines[] = {
+		{ "pos: 0\nlock:\t1: FLOCK  ADVISORY  WRITE 4711 08:01:1234 0 EOF\n", CKPT_LOCK_FLOCK, 1,
+		  0, INT64_MAX },
+		{ "lock:\t1: OFDLCK ADVISORY  READ  -1 08:01:1234 10 19", CKPT_LOCK_OFD, 0, 10, 19 },
+		{ "lock:\t1: POSIX  ADVISORY  WRITE 4711 08:01:1234 0 EOF\n", 0, 1, 0, INT64_MAX },
+		{ "lock:\t1: LEASE  ACTIVE    READ 4711 08:01:1234 0 EOF\n", 0, 0, 0, 0 },
+		{ "lock:\t1: FLOCK  ADVISORY  WRITE 4711 08:01:1234 9 8\n", 0, 0, 0, 0 },
+		{ "lock:\t1: FLOCK", 0, 0, 0, 0 },
+		{ "lock:", 0, 0, 0, 0 },
+	};
+	struct ckpt_rec_lock lock;
+	struct dump d;
+	size_t i;
+	pid_t pid;
+
+	for (i = 0; i < sizeof(lines) / sizeof(lines[0]); i++) {
+		const char *at = lines[i].text;
+
+		ok(lock_next(&at, &lock) && lock.kind == lines[i].kind &&
+		   lock.exclusive == lines[i].exclusive && lock.start == lines[i].start &&
+		   lock.end == lines[i].end && !lock_next(&at, &lock), "lock line %zu", i);
+	}
+	pid = look(&d, has_flock);
+	ok(d.nr_obstacles == 0 && locked(&d, 20) && !locked(&d, 0), "flock");
+	end(&d, pid);
+}
+
 static void watch_lines(void)
 {
 	static const char *const bad[] = {
@@ -462,7 +510,6 @@ int main(void)
 	refused("signal-driven I/O", has_async, "O_ASYNC");
 	refused("a pipe in packet mode", has_packets, "packet mode");
 	refused("a pipe to somebody else", has_outer_pipe, "outside of the job");
-	refused("flock", has_flock, "holds a lock");
 	refused("a POSIX lock", has_posix_lock, "holds a lock");
 	refused("a removed directory", has_removed_dir, "was removed there");
 	refused("a file with another name left", has_other_name, "not altogether");
@@ -475,6 +522,7 @@ int main(void)
 	pipes();
 	events();
 	watch_lines();
+	locks();
 	if (chdir("/") == 0 && system("rm -rf /tmp/ckpt-unit-??????") != 0)
 		diag("%s is left behind", dir);
 	return done();

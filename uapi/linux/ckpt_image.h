@@ -76,6 +76,7 @@ struct ckpt_record {
  * @CKPT_REC_TIMERFD: struct ckpt_rec_timerfd
  * @CKPT_REC_SIGNALFD: struct ckpt_rec_signalfd
  * @CKPT_REC_EPOLL: struct ckpt_rec_epoll, then struct ckpt_epoll_watch[]
+ * @CKPT_REC_LOCK: struct ckpt_rec_lock
  * @CKPT_REC_CPUS: struct ckpt_rec_cpus, then the CPU mask, once
  * @__CKPT_REC_MAX: one more than the last
  */
@@ -107,6 +108,7 @@ enum ckpt_record_type {
 	CKPT_REC_TIMERFD,
 	CKPT_REC_SIGNALFD,
 	CKPT_REC_EPOLL,
+	CKPT_REC_LOCK,
 	CKPT_REC_CPUS,
 	__CKPT_REC_MAX,
 };
@@ -750,6 +752,32 @@ struct ckpt_epoll_watch {
 	__u64 data;
 	__s32 fd;
 	__u32 events;
+};
+
+/**
+ * enum ckpt_lock_kind - locks that belong to an open file description
+ * @CKPT_LOCK_FLOCK: flock(2), of the whole file
+ * @CKPT_LOCK_OFD: fcntl(F_OFD_SETLK)
+ */
+enum ckpt_lock_kind {
+	CKPT_LOCK_FLOCK = 1,
+	CKPT_LOCK_OFD,
+};
+
+/**
+ * struct ckpt_rec_lock - a lock that is held
+ * @file: id of the CKPT_REC_FILE
+ * @start: first byte
+ * @end: last byte, INT64_MAX for the end of the file
+ * @kind: enum ckpt_lock_kind
+ * @exclusive: 0 or 1
+ */
+struct ckpt_rec_lock {
+	__u64 file;
+	__s64 start;
+	__s64 end;
+	__u32 kind;
+	__u32 exclusive;
 };
 
 #endif /* _UAPI_LINUX_CKPT_IMAGE_H */

@@ -341,6 +341,13 @@ static int check_objects(const struct parse *p)
 	for (i = 0; i < img->nr_pipes; i++)
 		if (img->pipes[i].rec->data_len > img->pipes[i].rec->capacity)
 			return damaged(p, img->pipes[i].rec, "a pipe holds more than it can");
+	for (i = 0; i < img->nr_locks; i++) {
+		const struct ckpt_rec_lock *rec = img->locks[i].rec;
+
+		if ((rec->kind != CKPT_LOCK_FLOCK && rec->kind != CKPT_LOCK_OFD) ||
+		    rec->exclusive > 1 || rec->start < 0 || rec->end < rec->start)
+			return damaged(p, rec, "a lock makes no sense");
+	}
 	for (i = 0; i < img->nr_files; i++)
 		if (!file_makes_sense(&img->files[i]))
 			return damaged(p, img->files[i].rec, "an open file makes no sense");

@@ -141,6 +141,11 @@ struct image_pipe {
 	const void *data;
 };
 
+struct image_lock {
+	const struct ckpt_rec_lock *rec;
+	size_t file;			/* index into image.files */
+};
+
 struct image_generation {
 	uint32_t number;
 	char *path;			/* its directory */
@@ -166,6 +171,8 @@ struct image {
 	size_t nr_files;
 	struct image_pipe *pipes;
 	size_t nr_pipes;
+	struct image_lock *locks;
+	size_t nr_locks;
 	const void *records;		/* mapped: what all of the above points into */
 	size_t record_bytes;
 };

@@ -309,6 +309,7 @@ static int first_pass(struct pass *s, const struct ckpt_record *r)
 	case CKPT_REC_TIMERFD:
 	case CKPT_REC_SIGNALFD:
 	case CKPT_REC_EPOLL:
+	case CKPT_REC_LOCK:
 		return CK_OK;		/* in the second pass */
 	}
 	if (r->type == CKPT_REC_UNSPEC || r->type > CKPT_REC_ZOMBIE)
@@ -383,59 +384,6 @@ static int parse_fd(struct pass *s, const struct ckpt_record *r, struct image_pr
 	return CK_OK;
 }
 
-static int parse_watches(struct pass *s, const struct ckpt_record *r, struct image_file *file)
-{
-	const struct ckpt_rec_epoll *rec = at_least(r, sizeof(*rec));
-	size_t i;
-
-	if (!rec || !exactly(r, sizeof(*rec),
-			     (uint64_t)rec->nr_watches * sizeof(struct ckpt_epoll_watch)))
-		return bad_length(s, r);
-	file->watches = (const struct ckpt_epoll_watch *)(rec + 1);
-	file->watched = calloc((size_t)rec->nr_watches + 1, sizeof(*file->watched));
-	if (!file->watched)
-		return no_memory();
-	for (i = 0; i < rec->nr_watches; i++) {
-		file->watched[i] = id_map_find(&s->files, file->watches[i].file);
-		if (file->watched[i] == SIZE_MAX)
-			return damaged(s->p, r, "an epoll watches a file that is not in the image");
-	}
-	file->nr_watches = rec->nr_watches;
-	return CK_OK;
-}
-
-/* What belongs to an open file besides its own record. */
-static int parse_file_state(struct pass *s, const struct ckpt_record *r)
-{
-	static const struct {
-		uint32_t kind;
-		size_t len;
-	} of_type[] = {
-		[CKPT_REC_EVENTFD] = { CKPT_FILE_EVENTFD, sizeof(struct ckpt_rec_eventfd) },
-		[CKPT_REC_TIMERFD] = { CKPT_FILE_TIMERFD, sizeof(struct ckpt_rec_timerfd) },
-		[CKPT_REC_SIGNALFD] = { CKPT_FILE_SIGNALFD, sizeof(struct ckpt_rec_signalfd) },
-		[CKPT_REC_EPOLL] = { CKPT_FILE_EPOLL, sizeof(struct ckpt_rec_epoll) },
-	};
-	struct image_file *file;
-	size_t i;
-	int rc;
-
-	if (!at_least(r, of_type[r->type].len))
-		return bad_length(s, r);
-	i = id_map_find(&s->files, *(const uint64_t *)(const void *)(r + 1));
-	if (i == SIZE_MAX)
-		return damaged(s->p, r, "a record of type %" PRIu32 " for a file that is not in "
-			       "the image", r->type);
-	file = &s->img->files[i];
-	if (file->rec->kind != of_type[r->type].kind)
-		return damaged(s->p, r, "a record of type %" PRIu32 " for a file of another kind",
-			       r->type);
-	rc = ONCE(s, r, file->state, r + 1);
-	if (!rc && r->type == CKPT_REC_EPOLL)
-		return parse_watches(s, r, file);
-	return rc ? rc : exactly(r, of_type[r->type].len, 0) ? CK_OK : bad_length(s, r);
-}
-
 static int second_pass(struct pass *s, const struct ckpt_record *r)
 {
 	const void *payload = r + 1;
@@ -447,8 +395,8 @@ static int second_pass(struct pass *s, const struct ckpt_record *r)
 
 	if (r->type == CKPT_REC_PAGES)
 		return parse_pages(s, r);
-	if (r->type >= CKPT_REC_EVENTFD && r->type <= CKPT_REC_EPOLL)
-		return parse_file_state(s, r);
+	if (r->type >= CKPT_REC_EVENTFD && r->type <= CKPT_REC_LOCK)
+		return parse_file_state(s->p, &s->files, r);
 	if (r->type != CKPT_REC_CRED && r->type != CKPT_REC_FS && r->type != CKPT_REC_RLIMITS &&
 	    r->type != CKPT_REC_FD)
 		return CK_OK;

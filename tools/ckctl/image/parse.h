@@ -39,6 +39,9 @@ bool id_map_sort(struct id_map *map, uint64_t *id);
 size_t id_map_find(const struct id_map *map, uint64_t id);
 void id_map_free(struct id_map *map);
 
+/* A record that begins with a file's id: an eventfd's and those after it. */
+int parse_file_state(const struct parse *p, const struct id_map *files, const struct ckpt_record *r);
+
 /* One more zeroed element at the end of an array of *@nr; NULL when out of memory. */
 void *grow(void *array, size_t *nr, size_t size);
 

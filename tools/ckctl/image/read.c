@@ -369,6 +369,7 @@ void image_close(struct image *img)
 	free(img->shms);
 	free(img->files);
 	free(img->pipes);
+	free(img->locks);
 	free(img->generations);
 	free(img->path);
 	free(img);

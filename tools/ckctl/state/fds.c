@@ -4,7 +4,7 @@
  * with whom, within a process and between processes.  What a description is
  * open on is the business of stdio.c and of the rows that follow: files.c, pipes.c …
  *
- * Refused: what none of these rows knows, file locks, signal-driven I/O.
+ * Refused: what none of these rows knows, signal-driven I/O.
  */
 #include "files.h"
 
@@ -127,6 +127,7 @@ static int read_fdinfo(struct dump *d, struct dump_fd *f)
 	struct ckpt_rec_file *raw = &f->raw;
 	static char text[16384];
 	uint64_t value;
+	int rc;
 
 	if (proc_fdinfo(f->proc, f->fd, text, sizeof(text)) < 0)
 		return fail_errno(errno, "pid %d: cannot read /proc/%d/fdinfo/%d", f->proc->pid,
@@ -135,7 +136,11 @@ static int read_fdinfo(struct dump *d, struct dump_fd *f)
 	raw->flags = dump_info_number(text, "flags", 8, &value) ? (uint32_t)value : 0;
 	f->cloexec = raw->flags & O_CLOEXEC;
 	raw->flags &= ~(uint32_t)O_CLOEXEC;
-	f->locked = proc_status(text, "lock") != NULL;
+	if (proc_status(text, "lock")) {
+		rc = keep_info(d, f, text, sizeof(text));
+		f->locks = f->info;
+		return rc;
+	}
 	return raw->mode & S_IFMT || f->same ? CK_OK : keep_info(d, f, text, sizeof(text));
 }
 
@@ -312,7 +317,6 @@ static int group_fds(struct dump *d)
 			f->file = find_file(d, f, object, first);
 		if (!f->file)
 			return CK_FAILED;
-		f->file->locked |= f->locked;
 		object->roles |= stdio_roles(d, f);
 	}
 	return CK_OK;
@@ -391,13 +395,7 @@ static int check_file(struct dump *d, struct dump_file *f)
 	if (!f->path)
 		return CK_FAILED;
 	f->is_pipe = S_ISFIFO(f->rec.mode) && !(f->rec.flags & O_PATH);
-	f->refused = f->locked || f->rec.flags & O_ASYNC;
-	if (f->locked)
-		return obstacle(
-			d, f->proc->pid,
-			"holds a lock on %s (descriptor %d); file locks and "
-			"leases cannot be saved: let it release the lock before a checkpoint",
-			path, f->fd);
+	f->refused = f->rec.flags & O_ASYNC;
 	if (f->rec.flags & O_ASYNC)
 		return obstacle(d, f->proc->pid,
 				"descriptor %d (%s) is set to signal-driven I/O "
@@ -554,7 +552,7 @@ const struct state_ops state_fds = {
 	.name = "descriptors",
 	.saved = "numbers, close-on-exec, descriptions shared by dup(2) or between processes; standard "
 		 "streams that lead out of the job (terminal, pipe, named pipe, socket) by role",
-	.refused = "sockets and outer pipes at other numbers, file locks and leases, signal-driven I/O, "
+	.refused = "sockets and outer pipes at other numbers, signal-driven I/O, "
 		   "inotify, io_uring, pidfd, and what no row below names",
 	.check = fds_check,
 	.dump = fds_dump,

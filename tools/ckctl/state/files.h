@@ -24,7 +24,7 @@ struct dump_file {
 	uint32_t nlink;
 	struct proc *proc;		/* one of those who have it, */
 	int fd;				/* at this number */
-	bool locked;
+	bool locks_put;
 	bool is_pipe;
 	bool refused;
 	struct dump_object *object;
@@ -38,10 +38,11 @@ struct dump_file {
 struct dump_fd {
 	struct proc *proc;
 	int fd;
-	bool cloexec, locked;
+	bool cloexec;
 	struct ckpt_rec_file raw;	/* what stat and fdinfo say: the key of the grouping */
 	uint32_t nlink;
 	const char *info;
+	const char *locks;		/* all of its fdinfo, if there are any */
 	size_t same;			/* 1 + the place in fds of one known to be the same file */
 	struct dump_file *file;
 };

@@ -3,8 +3,9 @@
 #include "state.h"
 
 extern const struct state_ops state_attributes, state_mm, state_shm, state_fds, state_files,
-	state_objects, state_pipes, state_fifo, state_eventfd, state_timerfd, state_signalfd,
-	state_epoll, state_signals, state_timers, state_fs, state_rlimits, state_sched, state_cred;
+	state_objects, state_locks, state_pipes, state_fifo, state_eventfd, state_timerfd,
+	state_signalfd, state_epoll, state_signals, state_timers, state_fs,
+	state_rlimits, state_sched, state_cred;
 
 const struct state_ops *const state_table[] = {
 	/* First: what follows reads /proc/self. */
@@ -14,6 +15,7 @@ const struct state_ops *const state_table[] = {
 	&state_fds,
 	&state_files,
 	&state_objects,
+	&state_locks,
 	&state_pipes,
 	&state_fifo,
 	&state_eventfd,

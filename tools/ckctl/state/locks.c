@@ -1,0 +1,163 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Locks that belong to an open file description: flock(2), fcntl(F_OFD_SETLK).
+ *
+ * Saved: what is locked and how.  A restart takes them again, before any process
+ * exists; somebody else who has them by then is a reason not to.
+ *
+ * Refused: locks that belong to a process (lockf(3), fcntl(F_SETLK)), which it
+ * loses with any descriptor of the file that is closed, those of a restart among
+ * them; leases, which tell their owner by a signal.
+ */
+#include "locks.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/file.h>
+
+#include "files.h"
+#include "out.h"
+#include "proc.h"
+
+/* ---- check ---- */
+
+/* "lock:\t1: FLOCK  ADVISORY  WRITE 4711 08:01:1234 0 EOF" */
+static void parse_line(const char *line, struct ckpt_rec_lock *lock)
+{
+	char kind[16], mode[16], how[16], end[24];
+	long long start, last = INT64_MAX;
+
+	*lock = (struct ckpt_rec_lock){ .kind = 0 };
+	if (sscanf(line, "lock: %*d: %15s %15s %15s %*d %*s %lld %23s", kind, mode, how, &start,
+		   end) != 5 || strcmp(mode, "ADVISORY") != 0 || start < 0)
+		return;
+	if (strcmp(end, "EOF") != 0 && (sscanf(end, "%lld", &last) != 1 || last < start))
+		return;
+	if (strcmp(how, "WRITE") != 0 && strcmp(how, "READ") != 0)
+		return;
+	lock->exclusive = strcmp(how, "WRITE") == 0;
+	lock->start = start;
+	lock->end = last;
+	if (strcmp(kind, "FLOCK") == 0)
+		lock->kind = CKPT_LOCK_FLOCK;
+	else if (strcmp(kind, "OFDLCK") == 0)
+		lock->kind = CKPT_LOCK_OFD;
+}
+
+bool lock_next(const char **info, struct ckpt_rec_lock *lock)
+{
+	char line[256];
+
+	while (**info) {
+		const char *at = *info;
+		size_t len = strcspn(at, "\n");
+
+		*info = at + len + (at[len] == '\n');
+		if (strncmp(at, "lock:", 5) != 0)
+			continue;
+		if (len >= sizeof(line))
+			len = sizeof(line) - 1;
+		memcpy(line, at, len);
+		line[len] = '\0';
+		parse_line(line, lock);
+		return true;
+	}
+	return false;
+}
+
+/* Those of one description are in the fdinfo of each of its descriptors, and a
+ * process's own in that of its descriptors only: every one is looked at. */
+static int check(struct dump *d, const struct dump_fd *f)
+{
+	const char *at = f->locks;
+	struct ckpt_rec_lock lock;
+
+	while (lock_next(&at, &lock))
+		if (!lock.kind || f->file->rec.kind != CKPT_FILE_REG) {
+			f->file->refused = true;
+			return obstacle(d, f->proc->pid, "holds a lock on %s (descriptor %d) that "
+					"belongs to the process (lockf, F_SETLK) or is a lease, and "
+					"cannot be saved; let it release the lock before a "
+					"checkpoint, or use flock(2)", f->file->path, f->fd);
+		}
+	return CK_OK;
+}
+
+static int locks_check(struct dump *d)
+{
+	size_t i;
+	int rc = CK_OK;
+
+	for (i = 0; i < d->files->nr_fds && !rc; i++)
+		if (d->files->fds[i].locks && !d->files->fds[i].file->refused)
+			rc = check(d, &d->files->fds[i]);
+	return rc;
+}
+
+static int locks_dump(struct dump *d)
+{
+	struct ckpt_rec_lock lock;
+	size_t i;
+	int rc = CK_OK;
+
+	for (i = 0; i < d->files->nr_fds; i++) {
+		const struct dump_fd *f = &d->files->fds[i];
+		const char *at = f->locks;
+
+		/* Of a description, once. */
+		if (!at || f->file->locks_put)
+			continue;
+		f->file->locks_put = true;
+		while (!rc && lock_next(&at, &lock)) {
+			lock.file = f->file->rec.id;
+			rc = image_put(d->writer, CKPT_REC_LOCK, &lock, sizeof(lock), NULL, 0);
+		}
+	}
+	return rc;
+}
+
+/* ---- restore ---- */
+
+static int lock(int fd, const struct ckpt_rec_lock *rec)
+{
+	struct flock range = {
+		.l_type = rec->exclusive ? F_WRLCK : F_RDLCK, .l_whence = SEEK_SET,
+		.l_start = rec->start,
+		.l_len = rec->end == INT64_MAX ? 0 : rec->end - rec->start + 1,
+	};
+
+	if (rec->kind == CKPT_LOCK_FLOCK)
+		return flock(fd, LOCK_NB | (rec->exclusive ? LOCK_EX : LOCK_SH));
+	return fcntl(fd, F_OFD_SETLK, &range);
+}
+
+static int locks_prepare(struct restore *r)
+{
+	size_t i;
+
+	for (i = 0; i < r->image->nr_locks; i++) {
+		const struct image_lock *l = &r->image->locks[i];
+		const char *path = r->image->files[l->file].path;
+
+		if (r->file_fds[l->file] < 0 || lock(r->file_fds[l->file], l->rec) == 0)
+			continue;
+		if (errno == EAGAIN || errno == EACCES)
+			return fail(CK_BUSY, "%s, which the job had locked, is locked by somebody else",
+				    path);
+		return fail_errno(errno, "cannot lock %s", path);
+	}
+	return CK_OK;
+}
+
+const struct state_ops state_locks = {
+	.name = "file locks",
+	.saved = "flock(2), fcntl(F_OFD_SETLK)",
+	.refused = "locks of a process (lockf, F_SETLK), leases; at the restart: locks that somebody "
+		   "else has",
+	.check = locks_check,
+	.dump = locks_dump,
+	.prepare = locks_prepare,
+};
