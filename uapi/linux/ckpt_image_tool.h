@@ -1,0 +1,292 @@
+/* SPDX-License-Identifier: GPL-2.0 WITH Linux-syscall-note */
+/*
+ * ckpt - what is on disk: the records that ckctl writes, of what system calls
+ * and /proc tell.  Included by ckpt_image.h, which is the format's manual.
+ */
+#ifndef _UAPI_LINUX_CKPT_IMAGE_TOOL_H
+#define _UAPI_LINUX_CKPT_IMAGE_TOOL_H
+
+#include <linux/types.h>
+
+/**
+ * struct ckpt_rec_cred - credentials of a process, as in /proc/PID/status
+ * @pid: the process
+ * @uid: …
+ * @euid: …
+ * @suid: …
+ * @fsuid: …
+ * @gid: …
+ * @egid: …
+ * @sgid: …
+ * @fsgid: …
+ * @no_new_privs: 0 or 1
+ * @seccomp: mode; only 0 can be saved
+ * @nr_groups: u32 each, after this struct
+ * @cap_inh: capability sets
+ * @cap_prm: …
+ * @cap_eff: …
+ * @cap_bnd: …
+ * @cap_amb: …
+ */
+struct ckpt_rec_cred {
+	__s32 pid;
+	__u32 uid;
+	__u32 euid;
+	__u32 suid;
+	__u32 fsuid;
+	__u32 gid;
+	__u32 egid;
+	__u32 sgid;
+	__u32 fsgid;
+	__u32 no_new_privs;
+	__u32 seccomp;
+	__u32 nr_groups;
+	__u64 cap_inh;
+	__u64 cap_prm;
+	__u64 cap_eff;
+	__u64 cap_bnd;
+	__u64 cap_amb;
+};
+
+/**
+ * struct ckpt_rec_fs - what umask(2) and chdir(2) set
+ * @pid: the process
+ * @umask: …
+ * @cwd_len: bytes of path after this struct, without a NUL
+ * @pad: zero
+ */
+struct ckpt_rec_fs {
+	__s32 pid;
+	__u32 umask;
+	__u32 cwd_len;
+	__u32 pad;
+};
+
+/**
+ * struct ckpt_rec_cpus - where the job was allowed to run
+ * @cpus_len: bytes of the CPU mask after this struct
+ * @pad: zero
+ *
+ * A thread that may use all of these never asked for less.
+ */
+struct ckpt_rec_cpus {
+	__u32 cpus_len;
+	__u32 pad;
+};
+
+#define CKPT_NR_RLIMITS 16
+
+/**
+ * struct ckpt_rlimit - ~0 for unlimited
+ * @cur: soft
+ * @max: hard
+ */
+struct ckpt_rlimit {
+	__u64 cur;
+	__u64 max;
+};
+
+/**
+ * struct ckpt_rec_rlimits - limits of a process
+ * @pid: the process
+ * @pad: zero
+ * @limits: in RLIMIT_* order
+ */
+struct ckpt_rec_rlimits {
+	__s32 pid;
+	__u32 pad;
+	struct ckpt_rlimit limits[CKPT_NR_RLIMITS];
+};
+
+/**
+ * struct ckpt_rec_fd - one file descriptor
+ * @pid: the process
+ * @fd: its number
+ * @flags: FD_CLOEXEC
+ * @pad: zero
+ * @file: id of the CKPT_REC_FILE, the open file description, which several
+ *	descriptors and processes may share
+ */
+struct ckpt_rec_fd {
+	__s32 pid;
+	__s32 fd;
+	__u32 flags;
+	__u32 pad;
+	__u64 file;
+};
+
+/**
+ * enum ckpt_file_kind - what an open file description refers to
+ * @CKPT_FILE_REG: a regular file
+ * @CKPT_FILE_DIR: a directory
+ * @CKPT_FILE_CHR: a character device without state: null, zero, full, random, urandom, tty
+ * @CKPT_FILE_PIPE: an end of a pipe between the job's processes: object is the CKPT_REC_PIPE
+ * @CKPT_FILE_STDIO: something outside of the job (terminal, pipe, socket) that
+ *	stood at descriptor 0, 1 or 2: re-plugged by role to the new launch
+ * @CKPT_FILE_PATH: whatever is at a path, opened with O_PATH
+ * @CKPT_FILE_EVENTFD: its CKPT_REC_EVENTFD names it by its id; so do the following
+ * @CKPT_FILE_TIMERFD: …
+ * @CKPT_FILE_SIGNALFD: …
+ * @CKPT_FILE_EPOLL: …
+ * @CKPT_FILE_FIFO: an end of a named pipe, by its path: object is the CKPT_REC_PIPE
+ * @CKPT_FILE_OBJECT: a memfd or a removed file: object is the CKPT_REC_SHM
+ */
+enum ckpt_file_kind {
+	CKPT_FILE_REG = 1,
+	CKPT_FILE_DIR,
+	CKPT_FILE_CHR,
+	CKPT_FILE_PIPE,
+	CKPT_FILE_STDIO,
+	CKPT_FILE_PATH,
+	CKPT_FILE_EVENTFD,
+	CKPT_FILE_TIMERFD,
+	CKPT_FILE_SIGNALFD,
+	CKPT_FILE_EPOLL,
+	CKPT_FILE_FIFO,
+	CKPT_FILE_OBJECT,
+};
+
+/**
+ * struct ckpt_rec_file - one open file description
+ * @id: named by CKPT_REC_FD
+ * @kind: enum ckpt_file_kind
+ * @flags: O_* as fcntl(F_GETFL), access mode included
+ * @pos: offset
+ * @object: CKPT_FILE_PIPE, CKPT_FILE_FIFO: id of the pipe; CKPT_FILE_STDIO: 0, 1 or 2, the
+ *	role; CKPT_FILE_OBJECT: id of the object
+ * @dev: st_dev
+ * @ino: st_ino
+ * @rdev: st_rdev of a device
+ * @mode: st_mode
+ * @path_len: bytes of path after this struct, without a NUL
+ * @size: st_size
+ * @mtime_sec: st_mtim
+ * @mtime_nsec: …
+ * @seals: of a memfd, as fcntl(F_GET_SEALS)
+ */
+struct ckpt_rec_file {
+	__u64 id;
+	__u32 kind;
+	__u32 flags;
+	__s64 pos;
+	__u64 object;
+	__u64 dev;
+	__u64 ino;
+	__u64 rdev;
+	__u32 mode;
+	__u32 path_len;
+	__u64 size;
+	__s64 mtime_sec;
+	__u32 mtime_nsec;
+	__u32 seals;
+};
+
+/**
+ * struct ckpt_rec_pipe - one pipe
+ * @id: named by CKPT_REC_FILE
+ * @capacity: bytes, as fcntl(F_GETPIPE_SZ)
+ * @data_len: bytes in flight, after this struct
+ */
+struct ckpt_rec_pipe {
+	__u64 id;
+	__u32 capacity;
+	__u32 data_len;
+};
+
+/**
+ * struct ckpt_rec_eventfd - eventfd(2)
+ * @file: id of the CKPT_REC_FILE
+ * @count: …
+ * @semaphore: 0 or 1, EFD_SEMAPHORE
+ * @pad: zero
+ */
+struct ckpt_rec_eventfd {
+	__u64 file;
+	__u64 count;
+	__u32 semaphore;
+	__u32 pad;
+};
+
+/**
+ * struct ckpt_rec_timerfd - timerfd_create(2)
+ * @file: id of the CKPT_REC_FILE
+ * @ticks: expirations that were not read yet
+ * @value_ns: time left, 0 when disarmed or expired
+ * @interval_ns: period, 0 for one shot
+ * @expiry_ns: with TFD_TIMER_ABSTIME on the wall clock: the time on that clock
+ * @clock: CLOCK_*
+ * @flags: TFD_TIMER_ABSTIME, TFD_TIMER_CANCEL_ON_SET as they were last set
+ */
+struct ckpt_rec_timerfd {
+	__u64 file;
+	__u64 ticks;
+	__u64 value_ns;
+	__u64 interval_ns;
+	__s64 expiry_ns;
+	__s32 clock;
+	__u32 flags;
+};
+
+/**
+ * struct ckpt_rec_signalfd - signalfd(2)
+ * @file: id of the CKPT_REC_FILE
+ * @mask: bit n-1 for signal n
+ */
+struct ckpt_rec_signalfd {
+	__u64 file;
+	__u64 mask;
+};
+
+/**
+ * struct ckpt_rec_epoll - epoll_create(2)
+ * @file: id of the CKPT_REC_FILE
+ * @nr_watches: struct ckpt_epoll_watch that follow
+ * @pad: zero
+ */
+struct ckpt_rec_epoll {
+	__u64 file;
+	__u32 nr_watches;
+	__u32 pad;
+};
+
+/**
+ * struct ckpt_epoll_watch - as epoll_ctl(2)
+ * @file: id of the CKPT_REC_FILE that is watched
+ * @data: epoll_event.data
+ * @fd: the number it was added by, which its descriptor need not have any more
+ * @events: EPOLL*; without any, a one-shot that has fired
+ */
+struct ckpt_epoll_watch {
+	__u64 file;
+	__u64 data;
+	__s32 fd;
+	__u32 events;
+};
+
+/**
+ * enum ckpt_lock_kind - locks that belong to an open file description
+ * @CKPT_LOCK_FLOCK: flock(2), of the whole file
+ * @CKPT_LOCK_OFD: fcntl(F_OFD_SETLK)
+ */
+enum ckpt_lock_kind {
+	CKPT_LOCK_FLOCK = 1,
+	CKPT_LOCK_OFD,
+};
+
+/**
+ * struct ckpt_rec_lock - a lock that is held
+ * @file: id of the CKPT_REC_FILE
+ * @start: first byte
+ * @end: last byte, INT64_MAX for the end of the file
+ * @kind: enum ckpt_lock_kind
+ * @exclusive: 0 or 1
+ */
+struct ckpt_rec_lock {
+	__u64 file;
+	__s64 start;
+	__s64 end;
+	__u32 kind;
+	__u32 exclusive;
+};
+
+#endif /* _UAPI_LINUX_CKPT_IMAGE_TOOL_H */
