@@ -180,7 +180,7 @@ static void set_up(void)
 	umask(0137);
 	mkdir("sub", 0700);
 	if (chdir("sub") < 0 || setrlimit(RLIMIT_NOFILE, &l) < 0 ||
-	    setpriority(PRIO_PROCESS, 0, 7) < 0 || prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
+	    prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
 		_exit(1);
 }
 
