@@ -144,6 +144,8 @@ job_end() {	# NAME
 
 job_kill() {	# NAME
 	echo 1 >"$(job_cgroup "$1")/cgroup.kill" || return 1
+	# It passes over processes whose first thread has ended.
+	xargs -r kill -9 <"$(job_cgroup "$1")/cgroup.procs" 2>/dev/null
 	wait "$keeper"
 	"$waitfor" "$wait_s" gone "$(job_cgroup "$1")" && return 0
 	why "the killed job's cgroup is still there"
@@ -281,5 +283,6 @@ job_cleanup() {	# NAME
 	[ -d "$cgroup" ] || return 0
 	echo 0 >"$cgroup/cgroup.freeze"
 	echo 1 >"$cgroup/cgroup.kill"
+	xargs -r kill -9 <"$cgroup/cgroup.procs"
 	"$waitfor" 10 gone "$cgroup" || rmdir "$cgroup"
 } 2>/dev/null
