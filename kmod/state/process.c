@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * Saved: ids, name and the few flags of struct ckpt_rec_process; whether it is
- * stopped, and whether its parent knows.
+ * stopped, and whether its parent knows.  Not saved: that it was let go on and
+ * its parent does not yet know (WCONTINUED).
  *
  * Refused: what is not simply running or stopped (traced, ending), what shares a
  * table with another process, and what a skeleton cannot be given: namespaces
