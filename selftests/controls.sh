@@ -119,17 +119,21 @@ control() {	# PROGRAM KIND
 	return 1
 }
 
+# A line, and no end of file before all is over.
+feed() {	# LINE
+	echo "$1"
+	"$waitfor" "$wait_s" file "$work/fed"
+} 2>/dev/null
+
 # No program sees by itself where its output goes.
 streams() {	# [KIND]: it is not restored
 	local copy=$work/streams.ckpt name=streams
-	mkfifo "$work/in"
-	exec {in}<>"$work/in"
+	rm -f "$work/fed"
 	# shellcheck disable=SC2016 # the job's shell expands it
 	ckctl run --name=$name --checkpoint-dir="$images" -- \
 		bash -c 'while read -r line; do echo "$line"; echo "2 $line" >&2; done' \
-		<"$work/in" > >(cat >"$work/first") 2> >(cat >"$work/first.err") &
+		< <(feed one) > >(cat >"$work/first") 2> >(cat >"$work/first.err") &
 	keeper=$!
-	echo one >&$in
 	"$waitfor" "$wait_s" bytes "$work/first.err" 6 && job_create $name && job_kill $name || return
 	rm -rf "$copy" "$work/second" "$work/second.err"
 	cp -a "$images/$name.ckpt" "$copy"
@@ -137,14 +141,12 @@ streams() {	# [KIND]: it is not restored
 		why "there is no stream in it"
 		return 1
 	fi
-	ckctl restart -q "$copy" --name=$name <"$work/in" > >(cat >"$work/second") 2> >(cat >"$work/second.err") &
+	ckctl restart -q "$copy" --name=$name < <(feed two) > >(cat >"$work/second") 2> >(cat >"$work/second.err") &
 	keeper=$!
-	echo two >&$in
 	"$waitfor" "$wait_s" bytes "$work/second" 4
 	"$waitfor" "$wait_s" bytes "$work/second.err" 4
-	exec {in}>&-
 	job_kill $name
-	rm "$work/in"
+	touch "$work/fed"
 	grep -H . "$work"/{first,second}{,.err}
 	[ "$(cat "$work/first" "$work/first.err")" = "one"$'\n'"2 one" ] || { why "the first launch"; return 1; }
 	verdict="says: $(cat "$work/second")"
