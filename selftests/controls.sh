@@ -154,8 +154,8 @@ streams() {	# [KIND]: it is not restored
 		[ "$(cat "$work/second" "$work/second.err")" = "two"$'\n'"2 two" ] && return
 		why "the second launch does not get what it should"
 	else
-		[ "$(cat "$work/second")" != two ] && return
-		why "the standard output is what it should be without it"
+		[ "$(cat "$work/second")" = "2 two" ] && return
+		why "the roles were exchanged, but the standard output is \"$(cat "$work/second")\""
 	fi
 	return 1
 }
