@@ -313,6 +313,8 @@ drain() { cat "$1" 2>/dev/null || cat "$1" >/dev/null; }
 # the serial line (a break, then a letter), for w(aiting) tasks and all CPUs.
 watchdog() {	# PID-OF-QEMU
 	local c nap
+	# Not its slot: should we be killed, it sleeps on.
+	exec {slot}>&-
 	sleep "$timeout" & nap=$!
 	trap 'kill "$nap" 2>/dev/null; exit' TERM
 	wait "$nap"
