@@ -53,6 +53,14 @@ int image_path(char *buf, size_t size, const char *dir, const char *id)
 	return CK_OK;
 }
 
+/* Who could have written this: the owner of the directory that it is in, or root. */
+static bool belongs(int dir, const struct stat *st)
+{
+	struct stat above;
+
+	return st->st_uid == 0 || (fstat(dir, &above) == 0 && above.st_uid == st->st_uid);
+}
+
 int dir_open(int *fd, int at, const char *name, const char *path, bool writing, uid_t *owner)
 {
 	uid_t me = geteuid();
@@ -70,6 +78,9 @@ int dir_open(int *fd, int at, const char *name, const char *path, bool writing, 
 		rc = fail_errno(errno, "cannot examine %s", path);
 	else if (st.st_uid != me && me != 0 && (writing || st.st_uid != 0))
 		rc = fail(CK_PERM, "%s belongs to user %u, not to you", path, st.st_uid);
+	else if (!writing && at != AT_FDCWD && !belongs(at, &st))
+		rc = fail(CK_PERM, "%s belongs to user %u, unlike the image, and cannot be trusted",
+			  path, st.st_uid);
 	else if (st.st_mode & 022)
 		rc = fail(CK_PERM, "others may write in %s, so what is in it cannot be trusted; "
 			  "if you trust it: chmod go-w", path);
@@ -99,6 +110,9 @@ int dir_open_file(int *fd, int dir, const char *name, const char *path, uint64_t
 		rc = fail_errno(errno, "cannot examine %s/%s", path, name);
 	else if (!S_ISREG(st.st_mode))
 		rc = fail(CK_DAMAGED, "%s is damaged: %s is not a regular file", path, name);
+	else if (!belongs(dir, &st))
+		rc = fail(CK_PERM, "%s/%s belongs to user %u, unlike its directory, and cannot be "
+			  "trusted", path, name, st.st_uid);
 	else
 		rc = CK_OK;
 	if (rc) {

@@ -173,7 +173,7 @@ struct image {
 	size_t nr_pipes;
 	struct image_lock *locks;
 	size_t nr_locks;
-	const void *records;		/* mapped: what all of the above points into */
+	const void *records;		/* a copy: what all of the above points into */
 	size_t record_bytes;
 };
 
