@@ -7,8 +7,8 @@ _ckctl_options() {	# COMMAND: its long options
 	run) echo "$all --checkpoint= --checkpoint-dir= --name= --keep=" ;;
 	create) echo "$all --cgroup= --name= --image-dir= --max-wait= --keep= --kill --leave-frozen" \
 		"--stop --stream ImageDir= MaxWait=" ;;
-	restart) echo "$all --checkpoint= --detach --force --image-dir= --keep= --name= --pidfile=" \
-		"ImageDir=" ;;
+	restart) echo "$all --checkpoint= --detach --force --image-dir= --keep= --name= --pid-namespace=" \
+		"--pidfile= ImageDir=" ;;
 	check | thaw) echo "$all --cgroup=" ;;
 	core) echo "$all --output=" ;;
 	status) echo "$all --state-table" ;;
@@ -60,7 +60,9 @@ _ckctl() {
 		mapfile -t COMPREPLY < <(compgen -W "$commands --json --quiet --help --version" -- "$word")
 		return
 	fi
-	if [[ ${COMP_WORDS[COMP_CWORD - 1]} == '=' || $word == '=' ]]; then
+	if [[ " ${COMP_WORDS[*]:COMP_CWORD-2:2} " == *' --pid-namespace '* ]]; then
+		mapfile -t COMPREPLY < <(compgen -W 'auto always never' -- "$word")
+	elif [[ ${COMP_WORDS[COMP_CWORD - 1]} == '=' || $word == '=' ]]; then
 		mapfile -t COMPREPLY < <(compgen -f -- "$word")
 	elif [[ $word == -* ]]; then
 		mapfile -t COMPREPLY < <(compgen -W "$(_ckctl_options "$command")" -- "$word")

@@ -228,6 +228,7 @@ static int adopt_processes(struct checkpoint *c, const struct nl_event *ev)
 
 	d->streams = c->req->streams;
 	d->cgroup_fd = c->cgroup_fd;
+	d->groups = c->req->groups;
 	d->procs = calloc(ev->nr_pids ? ev->nr_pids : 1, sizeof(*d->procs));
 	if (!d->procs)
 		return fail(CK_FAILED, "out of memory");

@@ -5,6 +5,7 @@
 #include <stdio.h>
 
 #include "checkpoint/checkpoint.h"
+#include "job/enter.h"
 #include "job/target.h"
 #include "json.h"
 #include "out.h"
@@ -53,6 +54,9 @@ int cmd_check(int argc, char **argv)
 	if (over)
 		return rc;
 	cmd_request(&req, &t, &job);
+	rc = job_enter(job.cgroup, &req.groups);
+	if (rc)
+		return rc;
 	rc = checkpoint_make(&req, &res);
 	if (!rc || res.nr_obstacles) {
 		printed = print(&job, &res);

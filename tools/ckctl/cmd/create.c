@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "checkpoint/checkpoint.h"
+#include "job/enter.h"
 #include "job/target.h"
 #include "json.h"
 #include "out.h"
@@ -139,6 +140,9 @@ int cmd_create(int argc, char **argv)
 	req.image_dir = job.image_dir;
 	if (!req.keep)
 		req.keep = job.keep;
+	rc = job_enter(job.cgroup, &req.groups);
+	if (rc)
+		return rc;
 	rc = checkpoint_make(&req, &res);
 	if (!rc)
 		rc = print(&res);

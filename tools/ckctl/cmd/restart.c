@@ -20,6 +20,7 @@
 #include "json.h"
 #include "out.h"
 #include "restart/restart.h"
+#include "state/cred.h"
 
 static const char usage[] =
 	"Usage: ckctl restart [OPTION]… IMAGE[@GENERATION] [ImageDir=DIR]\n"
@@ -33,13 +34,15 @@ static const char usage[] =
 	"      --image-dir=DIR        the same as ImageDir=DIR\n"
 	"      --keep=N               keep the last N checkpoints (1)\n"
 	"      --name=ID              name of the job (that of the image)\n"
+	"      --pid-namespace=WHEN   auto: in a pid namespace of its own when its process ids\n"
+	"                             are taken here (the default); always; never\n"
 	"      --pidfile=FILE         write the id of the job's first process to FILE\n"
 	"      --json                 what was restarted, as JSON, with --detach\n"
 	"  -q, --quiet                no progress, no notices\n";
 
 enum {
 	OPT_CHECKPOINT = CMD_JSON + 1, OPT_DETACH, OPT_FORCE, OPT_IMAGE_DIR, OPT_KEEP, OPT_NAME,
-	OPT_PIDFILE,
+	OPT_PID_NAMESPACE, OPT_PIDFILE,
 };
 
 static const struct option options[] = {
@@ -49,6 +52,7 @@ static const struct option options[] = {
 	{ "image-dir", required_argument, NULL, OPT_IMAGE_DIR },
 	{ "keep", required_argument, NULL, OPT_KEEP },
 	{ "name", required_argument, NULL, OPT_NAME },
+	{ "pid-namespace", required_argument, NULL, OPT_PID_NAMESPACE },
 	{ "pidfile", required_argument, NULL, OPT_PIDFILE },
 	CMD_OPTIONS
 };
@@ -58,6 +62,13 @@ struct request_line {
 	uint64_t interval_s;
 	unsigned int keep;
 	bool detach, force;
+	enum { PIDNS_AUTO, PIDNS_ALWAYS, PIDNS_NEVER } pidns;
+};
+
+/* What is waited for when the job runs. */
+struct running {
+	pid_t child;
+	int status_fd;
 };
 
 /* ---- the command line ---- */
@@ -71,6 +82,20 @@ static int parse_operand(struct request_line *q, char **argv, const char *arg)
 	else
 		return cmd_usage(argv, "restart takes one image, \"%s\" is too many", arg);
 	return CK_OK;
+}
+
+static int parse_pidns(struct request_line *q, char **argv, const char *when)
+{
+	static const char *const words[] = { "auto", "always", "never" };
+	unsigned int i;
+
+	for (i = 0; i < 3; i++) {
+		if (strcmp(when, words[i]) != 0)
+			continue;
+		q->pidns = i;
+		return CK_OK;
+	}
+	return cmd_usage(argv, "--pid-namespace takes auto, always or never, not \"%s\"", when);
 }
 
 static int parse(struct request_line *q, int argc, char **argv)
@@ -100,6 +125,9 @@ static int parse(struct request_line *q, int argc, char **argv)
 		case OPT_NAME:
 			q->name = optarg;
 			rc = job_check_id(optarg);
+			break;
+		case OPT_PID_NAMESPACE:
+			rc = parse_pidns(q, argv, optarg);
 			break;
 		case OPT_PIDFILE:
 			q->pidfile = optarg;
@@ -182,14 +210,19 @@ static int verify(const struct image *image)
 	return image_verify_pages(image, cpus > 0 ? (unsigned int)cpus : 1);
 }
 
-static int write_pidfile(const char *path, pid_t pid)
+static int open_pidfile(const struct request_line *q, FILE **file)
 {
-	FILE *file = fopen(path, "we");
-	bool ok = file && fprintf(file, "%d\n", pid) > 0;
+	*file = q->pidfile ? fopen(q->pidfile, "we") : NULL;
+	return *file || !q->pidfile ? CK_OK : fail_errno(errno, "cannot write %s", q->pidfile);
+}
+
+static int write_pidfile(const struct request_line *q, FILE *file, pid_t pid)
+{
+	bool ok = !file || fprintf(file, "%d\n", pid) > 0;
 
 	if (file && fclose(file) != 0)
 		ok = false;
-	return ok ? CK_OK : fail_errno(errno, "cannot write %s", path);
+	return ok ? CK_OK : fail_errno(errno, "cannot write %s", q->pidfile);
 }
 
 /* The job that it becomes: its checkpoints go where the image is. */
@@ -218,7 +251,7 @@ static int tell(const struct restart *r, const struct job *job, const struct req
 
 	if (out_json && q->detach)
 		return json_print(json_pack("{s:o, s:I, s:I, s:I, s:I, s:I, s:o}", "id",
-					    json_text(job->id), "pid", (json_int_t)r->tree.main, "tasks",
+					    json_text(job->id), "pid", (json_int_t)r->main, "tasks",
 					    (json_int_t)img->nr_processes, "threads",
 					    (json_int_t)r->tree.nr_threads, "bytes",
 					    (json_int_t)img->meta.bytes, "ns", (json_int_t)ns,
@@ -240,8 +273,33 @@ static uint64_t now_ns(void)
 	return (uint64_t)ts.tv_sec * 1000000000 + (uint64_t)ts.tv_nsec;
 }
 
+/* Whether the ids can be had here; if not, r->why says why, where that is no failure. */
+static int check_ids(struct restart *r, const struct request_line *q)
+{
+	static char why[1024];
+	int rc = q->pidns == PIDNS_ALWAYS ? CK_OK : restart_check_ended(r);
+
+	if (rc || q->pidns == PIDNS_ALWAYS)
+		return rc;
+	if (q->pidns == PIDNS_NEVER)
+		return restart_check_ids(r);
+	fail_capture(why, sizeof(why));
+	rc = restart_check_ids(r);
+	fail_capture(NULL, 0);
+	if (rc) {
+		r->why = why;
+		r->why_code = rc;
+	}
+	return CK_OK;
+}
+
+static bool is_apart(const struct restart *r, const struct request_line *q)
+{
+	return r->why || q->pidns == PIDNS_ALWAYS || r->state.gives_away;
+}
+
 /* All that can be found out while nothing has happened yet. */
-static int look(struct restart *r, const char *path)
+static int look(struct restart *r, const struct request_line *q, const char *path)
 {
 	struct image *image;
 	int rc = image_open(&image, path);
@@ -249,22 +307,84 @@ static int look(struct restart *r, const char *path)
 	if (rc)
 		return rc;
 	r->image = image;
-	rc = tree_plan(&r->tree, image);
+	r->state.image = image;
+	rc = cred_look(&r->state);
 	if (!rc)
 		rc = nl_open(&r->nl);
 	if (!rc)
 		rc = restart_check(r);
+	if (!rc)
+		rc = check_ids(r, q);
 	if (!rc)
 		rc = restart_layout(r);
 	if (rc == VDSO_TAKEN)
 		rc = exec_again();
 	if (!rc)
 		rc = verify(image);
-	return rc ? rc : restart_prepare(r);
+	return rc || is_apart(r, q) ? rc : restart_prepare(r);
+}
+
+/* In this process; an id that turns out to be taken leads to a second try. */
+static int run_here(struct restart *r, const struct request_line *q)
+{
+	static char why[1024];
+	int rc;
+
+	if (q->pidns != PIDNS_AUTO)
+		return restart_run(r);
+	fail_capture(why, sizeof(why));
+	rc = restart_run(r);
+	fail_capture(NULL, 0);
+	if (rc == CK_BUSY) {
+		r->why = why;
+		r->why_code = rc;
+	} else if (rc) {
+		fail(rc, "%s", why);
+	}
+	return rc;
+}
+
+static int run_apart(struct restart *r, const struct request_line *q, struct running *job)
+{
+	FILE *pidfile;
+	int rc = open_pidfile(q, &pidfile);
+
+	if (rc)
+		return rc;
+	rc = apart_run(r, r->why || q->pidns == PIDNS_ALWAYS, &job->child, &job->status_fd);
+	if (rc) {
+		if (pidfile)
+			fclose(pidfile);
+		return rc;
+	}
+	if (r->why)
+		note("%s: the job runs in a pid namespace of its own, where all ids are as they were",
+		     r->why);
+	/* It is too late for that to be the end of anything. */
+	write_pidfile(q, pidfile, r->main);
+	return CK_OK;
+}
+
+static int run(struct restart *r, const struct request_line *q, struct running *job)
+{
+	FILE *pidfile;
+	int rc;
+
+	if (is_apart(r, q))
+		return run_apart(r, q, job);
+	rc = open_pidfile(q, &pidfile);
+	if (!rc)
+		rc = write_pidfile(q, pidfile, r->tree.main);
+	if (!rc)
+		rc = run_here(r, q);
+	if (!rc)
+		*job = (struct running){ r->main, -1 };
+	return rc && r->why ? run_apart(r, q, job) : rc;
 }
 
 /* The restarted job runs in a cgroup and under a name of its own. */
-static int start(struct restart *r, struct job *job, const struct request_line *q)
+static int start(struct restart *r, struct job *job, const struct request_line *q,
+		 struct running *running)
 {
 	sigset_t old;
 	int rc, guard = -1;
@@ -281,10 +401,8 @@ static int start(struct restart *r, struct job *job, const struct request_line *
 	/* From here on they end the restart in good order, later they are the job's. */
 	job_block_signals(&old);
 	rc = job_register(job);
-	if (!rc && q->pidfile)
-		rc = write_pidfile(q->pidfile, r->tree.main);
 	if (!rc)
-		rc = restart_run(r);
+		rc = run(r, q, running);
 	if (rc) {
 		cgroup_remove(job->cgroup);
 		job_unregister(job);
@@ -298,32 +416,33 @@ int cmd_restart(int argc, char **argv)
 	struct restart r = { .cgroup_fd = -1 };
 	uint64_t began = now_ns();
 	struct job job;
+	struct running running = { .status_fd = -1 };
 	char path[4500];
-	pid_t root;
 	int rc;
 
 	rc = parse(&q, argc, argv);
 	if (rc)
 		return rc == CMD_GO_ON ? CK_OK : rc;
 	r.state.force = q.force;
+	/* What a careless parent left open: these numbers are for our own use. */
+	close_range(RESTART_MIN_FD_BASE, ~0U, 0);
 	rc = find_image(&q, path, sizeof(path));
 	if (!rc)
-		rc = look(&r, path);
+		rc = look(&r, &q, path);
 	if (!rc)
 		rc = describe(&q, r.image, &job);
 	if (!rc)
-		rc = start(&r, &job, &q);
+		rc = start(&r, &job, &q, &running);
 	if (rc) {
 		restart_release(&r);
 		return rc;
 	}
 	rc = tell(&r, &job, &q, now_ns() - began);
-	root = r.tree.main;
 	/* What follows may take days. */
 	restart_release(&r);
 	if (q.detach)
 		return rc;
-	rc = job_supervise(&job, root, q.interval_s);
+	rc = job_supervise(&job, running.child, running.status_fd, q.interval_s);
 	job_end(&job);
 	return rc;
 }

@@ -193,7 +193,7 @@ int cmd_run(int argc, char **argv)
 		job_end(&r.job);
 		return status ? status : rc;
 	}
-	status = job_supervise(&r.job, child, r.interval_s);
+	status = job_supervise(&r.job, child, -1, r.interval_s);
 	job_end(&r.job);
 	return status;
 }

@@ -14,16 +14,27 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "../caps.h"
 #include "../out.h"
 #include "cgroup.h"
 #include "janitor.h"
+
+void job_drop_streams(void)
+{
+	int null = open("/dev/null", O_RDWR | O_CLOEXEC), i;
+
+	for (i = 0; i < 3; i++)
+		if (null < 0 || dup2(null, i) < 0)
+			close(i);
+	if (null > 2)
+		close(null);
+}
 
 /* Nothing of the keeper may live on here: not its terminal, not its session with the module. */
 static void let_go(int a, int b)
 {
 	unsigned int low = (unsigned int)(a < b ? a : b), high = (unsigned int)(a < b ? b : a);
 	sigset_t all;
-	int null, i;
 
 	sigfillset(&all);
 	sigprocmask(SIG_SETMASK, &all, NULL);
@@ -32,11 +43,9 @@ static void let_go(int a, int b)
 	if (high > low + 1)
 		close_range(low + 1, high - 1, 0);
 	close_range(high + 1, ~0U, 0);
-	null = open("/dev/null", O_RDWR | O_CLOEXEC);
-	for (i = 0; i < 3; i++)
-		if (null < 0 || dup2(null, i) < 0)
-			close(i);
+	job_drop_streams();
 	setsid();
+	caps_end_loan();
 	if (chdir("/") < 0 || prctl(PR_SET_NAME, "ckctl-janitor") < 0)
 		_exit(CK_FAILED);
 }

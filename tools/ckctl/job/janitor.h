@@ -15,4 +15,7 @@ int job_guard(struct job *job, int *to);
 /* The cgroup was made and is @cgroup_fd, or was not (-1).  Closes @to. */
 void job_guard_cgroup(int to, int cgroup_fd);
 
+/* Standard streams lead nowhere: for who stays behind, as long as the job may. */
+void job_drop_streams(void);
+
 #endif

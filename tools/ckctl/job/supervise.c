@@ -6,7 +6,9 @@
 #include <linux/sched.h>
 #include <poll.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/signalfd.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/timerfd.h>
 #include <sys/wait.h>
@@ -15,6 +17,7 @@
 
 #include "cgroup.h"
 #include "checkpoint/checkpoint.h"
+#include "enter.h"
 #include "out.h"
 
 static const int passed_on[] = {
@@ -101,6 +104,7 @@ int job_spawn(int cgroup_fd, char **argv, const sigset_t *mask, pid_t *child, in
 struct keeper {
 	const struct job *job;
 	pid_t child;
+	int status_fd;			/* of its init, -1 when it is the job itself */
 	pid_t checkpoint;		/* the child that makes one, 0 for none */
 	int words_fd;			/* what it has to say */
 	uint64_t interval_s;
@@ -133,6 +137,9 @@ static void make_checkpoint(const struct keeper *k, int words_fd)
 	dup2(words_fd, STDERR_FILENO);
 	close(k->signal_fd);
 	close(k->timer_fd);
+	rc = job_enter(k->job->cgroup, &req.groups);
+	if (rc)
+		_exit(rc);
 	rc = checkpoint_make(&req, &result);
 	checkpoint_result_free(&result);
 	_exit(rc);
@@ -190,6 +197,23 @@ static void checkpoint_ended(struct keeper *k, int status)
 	set_timer(k, sooner);
 }
 
+/* The init says how the job ended, and lives on while the job has processes. */
+static void read_status(struct keeper *k)
+{
+	ssize_t n;
+
+	if (k->status_fd < 0)
+		return;
+	n = recv(k->status_fd, &k->wait_status, sizeof(k->wait_status), MSG_DONTWAIT);
+	if (n < 0)
+		return;
+	/* Without a word: its own end tells the rest. */
+	if (n == sizeof(k->wait_status))
+		k->ended = true;
+	close(k->status_fd);
+	k->status_fd = -1;
+}
+
 static void reap(struct keeper *k)
 {
 	int status, checkpoint = 0;
@@ -198,7 +222,9 @@ static void reap(struct keeper *k)
 
 	while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
 		if (pid == k->child) {
-			k->wait_status = status;
+			read_status(k);
+			if (!k->ended)
+				k->wait_status = status;
 			k->ended = true;
 		} else if (pid == k->checkpoint) {
 			checkpoint = status;
@@ -207,6 +233,13 @@ static void reap(struct keeper *k)
 	}
 	if (made)
 		checkpoint_ended(k, checkpoint);
+}
+
+void job_pass_on(pid_t child, const struct signalfd_siginfo *info)
+{
+	/* What the terminal sends, it has sent to the whole group already. */
+	if (info->ssi_code != SI_KERNEL || getpgid(child) != getpgrp())
+		kill(child, (int)info->ssi_signo);
 }
 
 static void handle_signals(struct keeper *k)
@@ -218,11 +251,8 @@ static void handle_signals(struct keeper *k)
 			reap(k);
 			continue;
 		}
-		/* What the terminal sends, it has sent to the whole group already. */
-		if (info.ssi_code == SI_KERNEL && getpgid(k->child) == getpgrp())
-			continue;
 		if (!k->ended)
-			kill(k->child, (int)info.ssi_signo);
+			job_pass_on(k->child, &info);
 	}
 }
 
@@ -239,31 +269,51 @@ static void stop_checkpoint(struct keeper *k)
 
 static void watch(struct keeper *k)
 {
-	struct pollfd pfd[] = {
-		{ .fd = k->signal_fd, .events = POLLIN },
-		{ .fd = k->timer_fd, .events = POLLIN },
-	};
-
 	/* It may have ended before there was a signalfd. */
 	reap(k);
 	while (!k->ended) {
-		if (poll(pfd, 2, -1) < 0 && errno != EINTR)
+		struct pollfd pfd[] = {
+			{ .fd = k->signal_fd, .events = POLLIN },
+			{ .fd = k->timer_fd, .events = POLLIN },
+			{ .fd = k->status_fd, .events = POLLIN },
+		};
+
+		if (poll(pfd, 3, -1) < 0 && errno != EINTR)
 			break;
 		handle_signals(k);
+		read_status(k);
 		if (!k->ended && pfd[1].revents)
 			start_checkpoint(k);
 	}
 	stop_checkpoint(k);
 }
 
-int job_supervise(const struct job *job, pid_t child, uint64_t interval_s)
+int job_signal_fd(void)
 {
-	struct keeper k = { .job = job, .child = child, .interval_s = interval_s };
 	sigset_t set;
 
 	our_signals(&set);
 	sigprocmask(SIG_BLOCK, &set, NULL);
-	k.signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+	return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+}
+
+void job_die_with_parent(int alive)
+{
+	struct pollfd pfd = { .fd = alive };
+
+	prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
+	/* It may be dead already; from another pid namespace getppid(2) does not tell. */
+	if (poll(&pfd, 1, 0) != 0)
+		_exit(CK_FAILED);
+}
+
+int job_supervise(const struct job *job, pid_t child, int status_fd, uint64_t interval_s)
+{
+	struct keeper k = {
+		.job = job, .child = child, .status_fd = status_fd, .interval_s = interval_s,
+	};
+
+	k.signal_fd = job_signal_fd();
 	k.timer_fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
 	if (k.signal_fd < 0 || k.timer_fd < 0) {
 		fail_errno(errno, "cannot watch the job; it goes on without checkpoints");
@@ -278,6 +328,8 @@ int job_supervise(const struct job *job, pid_t child, uint64_t interval_s)
 		close(k.signal_fd);
 	if (k.timer_fd >= 0)
 		close(k.timer_fd);
+	if (k.status_fd >= 0)
+		close(k.status_fd);
 	return WIFSIGNALED(k.wait_status) ? 128 + WTERMSIG(k.wait_status) :
 					    WEXITSTATUS(k.wait_status);
 }

@@ -29,9 +29,20 @@ int job_spawn(int cgroup_fd, char **argv, const sigset_t *mask, pid_t *child, in
 /*
  * Until @child, which is a child of the caller, ends: pass signals on to it,
  * and make a checkpoint every @interval_s seconds (0: never).  Other children
- * are reaped.  Returns its exit status, or 128 + the signal that ended it.
+ * are reaped.  Where @child is only the job's init (init.h), @status_fd is
+ * where the wait status of the job itself comes from, else -1; it is closed.
+ * Returns the exit status, or 128 + the signal that ended it.
  */
-int job_supervise(const struct job *job, pid_t child, uint64_t interval_s);
+int job_supervise(const struct job *job, pid_t child, int status_fd, uint64_t interval_s);
+
+/* What both that and the job's init do.  All signals that are passed on, blocked. */
+int job_signal_fd(void);
+/* @info was sent to us and is @child's. */
+struct signalfd_siginfo;
+void job_pass_on(pid_t child, const struct signalfd_siginfo *info);
+
+/* Be killed when the parent ends, which holds the other end of @alive. */
+void job_die_with_parent(int alive);
 
 /* Remove cgroup and registration, unless there are still processes. */
 void job_end(const struct job *job);

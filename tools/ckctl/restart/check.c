@@ -5,15 +5,15 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
-#include <linux/capability.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/syscall.h>
 #include <sys/utsname.h>
 #include <unistd.h>
 
+#include "../caps.h"
+#include "../job/cgroup.h"
 #include "../out.h"
 
 static int check_kernel(const struct image *image)
@@ -54,13 +54,7 @@ static int check_cpu(const struct image *image, const struct nl_info *info)
 /* The right to choose ids, which clone3(2) will want. */
 static int check_rights(void)
 {
-	struct __user_cap_header_struct head = { .version = _LINUX_CAPABILITY_VERSION_3 };
-	struct __user_cap_data_struct data[2];
-
-	if (syscall(SYS_capget, &head, data) < 0)
-		return fail_errno(errno, "cannot read the capabilities of ckctl");
-	if (data[CAP_TO_INDEX(CAP_CHECKPOINT_RESTORE)].effective &
-	    CAP_TO_MASK(CAP_CHECKPOINT_RESTORE))
+	if (caps_have(CAP_CHECKPOINT_RESTORE) || caps_have(CAP_SYS_ADMIN))
 		return CK_OK;
 	return fail(CK_PERM, "ckctl lacks the capability cap_checkpoint_restore, without which no "
 		    "process gets its id back; root can give it to ckctl: "
@@ -83,26 +77,65 @@ static void read_comm(pid_t tid, char *comm, size_t size)
 	comm[strcspn(comm, "\n")] = '\0';
 }
 
+/* An id is taken, too, while a process group has it; of sessions only clone3(2) tells. */
+static bool is_taken(pid_t id)
+{
+	return (kill(id, 0) == 0 || errno != ESRCH) ||
+	       (id > 1 && (kill(-id, 0) == 0 || errno != ESRCH));
+}
+
+int restart_check_ended(const struct restart *r)
+{
+	const struct image *image = r->image;
+	pid_t *pids = NULL;
+	size_t nr = 0, i, n = 0;
+	char comm[64];
+	int fd = open(image->meta.cgroup, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int rc = CK_OK;
+
+	/* Another cgroup at this path has other processes, under other names. */
+	if (fd < 0)
+		return CK_OK;
+	fail_capture(comm, sizeof(comm));
+	if (cgroup_pids(fd, &pids, &nr))
+		nr = 0;		/* it is something else, or the job has ended just now */
+	fail_capture(NULL, 0);
+	close(fd);
+	for (i = 0; i < image->nr_processes && !rc; i++) {
+		const struct ckpt_rec_process *rec = image->processes[i].rec;
+
+		for (n = 0; n < nr && pids[n] != rec->pid; n++)
+			;
+		if (n == nr)
+			continue;
+		read_comm(rec->pid, comm, sizeof(comm));
+		if (strncmp(comm, rec->comm, CKPT_COMM_LEN) == 0)
+			rc = fail(CK_BUSY, "the job is still running: process %d (%s) is in %s; end it "
+				  "first, or start another one beside it with --pid-namespace=always",
+				  rec->pid, comm, image->meta.cgroup);
+	}
+	free(pids);
+	return rc;
+}
+
 static int check_id_free(pid_t id, const char *name)
 {
 	char comm[64];
 
-	if (kill(id, 0) < 0 && errno == ESRCH)
+	if (!is_taken(id))
 		return CK_OK;
 	read_comm(id, comm, sizeof(comm));
-	if (strncmp(comm, name, CKPT_COMM_LEN) == 0)
-		return fail(CK_BUSY, "id %d of the job is in use by a process of the same name (%s): "
-			    "is the job still running?", id, comm);
-	return fail(CK_BUSY, "id %d of the job (%.15s) is in use by another process (%s); try again "
-		    "when that has ended", id, name, comm);
+	return fail(CK_BUSY, "id %d of the job (%.15s) is in use by another process (%s)", id, name,
+		    *comm ? comm : "of a process group of that id");
 }
 
-static int check_ids_free(const struct image *image)
+int restart_check_ids(const struct restart *r)
 {
-	int rc = CK_OK;
+	const struct image *image = r->image;
+	int rc = check_rights();
 	size_t i, t;
 
-	for (i = 0; i < image->nr_processes; i++) {
+	for (i = 0; i < image->nr_processes && !rc; i++) {
 		const struct image_process *p = &image->processes[i];
 
 		for (t = 0; t < p->nr_threads && !rc; t++)
@@ -113,20 +146,30 @@ static int check_ids_free(const struct image *image)
 	return rc;
 }
 
+/* There is one in every pid namespace already, the restart's own included. */
+static int check_init(const struct image *image)
+{
+	size_t i;
+
+	for (i = 0; i < image->nr_processes; i++)
+		if (image->processes[i].rec->pid == 1)
+			return fail(CK_REFUSED, "the image has the init of a pid namespace, process 1 "
+				    "(%.15s), which cannot be restarted",
+				    image->processes[i].rec->comm);
+	return CK_OK;
+}
+
 int restart_check(const struct restart *r)
 {
 	struct nl_info info;
-	int rc = check_rights();
+	int rc = check_kernel(r->image);
 
 	if (!rc)
-		rc = check_kernel(r->image);
+		rc = check_init(r->image);
+
 	if (!rc)
 		rc = nl_info(r->nl, &info);
-	if (!rc)
-		rc = check_cpu(r->image, &info);
-	if (!rc)
-		rc = check_ids_free(r->image);
-	return rc;
+	return rc ? rc : check_cpu(r->image, &info);
 }
 
 int restart_layout(struct restart *r)

@@ -16,15 +16,14 @@
 
 #include <netlink/attr.h>
 
+#include "../caps.h"
 #include "../job/cgroup.h"
 #include "../out.h"
-
-/* At least that many numbers for the coordinator's own short-lived files. */
-#define MIN_FD_BASE	64
+#include "../state/cred.h"
 
 static int fd_base(const struct image *image)
 {
-	int base = MIN_FD_BASE;
+	int base = RESTART_MIN_FD_BASE;
 	size_t i, n;
 
 	for (i = 0; i < image->nr_processes; i++)
@@ -63,11 +62,21 @@ int restart_prepare(struct restart *r)
 {
 	const struct state_ops *const *ops;
 	struct restore *s = &r->state;
-	int i, rc = CK_OK;
+	int i, rc;
 
+	rc = cred_check(s);
+	if (rc)
+		return rc;
+	tree_free(&r->tree);
+	rc = tree_plan(&r->tree, r->image);
+	if (!rc && !r->nl)
+		rc = nl_open(&r->nl);
+	if (rc)
+		return rc;
 	raise_nofile();
-	s->image = r->image;
 	s->fd_base = fd_base(r->image);
+	free(s->file_fds);
+	free(s->shm_fds);
 	s->file_fds = no_fds(r->image->nr_files);
 	s->file_fate = calloc(r->image->nr_files + 1, sizeof(*s->file_fate));
 	s->shm_fds = no_fds(r->image->nr_shms);
@@ -185,6 +194,8 @@ int restart_run(struct restart *r)
 	prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
 	r->pid = getpid();
 	r->pgid = getpgrp();
+	r->nr_born = 0;
+	r->nr_ready = 0;
 	r->report_rd = -1;
 	r->report_wr = -1;
 	r->epoll_fd = -1;
@@ -197,10 +208,14 @@ int restart_run(struct restart *r)
 		close(r->report_wr);
 	if (rc)
 		undo(r);
+	else
+		r->main = r->tree.main;
 	/* The job's own pipes, above all: their readers wait for an end of file. */
 	close_range((unsigned int)r->state.fd_base, ~0U, 0);
 	prctl(PR_SET_CHILD_SUBREAPER, 0, 0, 0, 0);
 	syscall(SYS_rt_sigprocmask, SIG_SETMASK, &old, NULL, sizeof(old));
+	if (!rc)
+		caps_end_loan();
 	return rc;
 }
 
@@ -211,6 +226,7 @@ void restart_release(struct restart *r)
 	free(r->state.file_fds);
 	free(r->state.file_fate);
 	free(r->state.shm_fds);
+	free(r->state.groups);
 	image_close(r->image);
 	if (r->cgroup_fd >= 0)
 		close(r->cgroup_fd);

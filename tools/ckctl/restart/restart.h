@@ -24,6 +24,7 @@
 #include <sys/types.h>
 
 #include "../nl.h"
+#include "../out.h"
 #include "../state/state.h"
 #include "vdso.h"
 
@@ -94,24 +95,48 @@ struct restart {
 	int signal_fd;
 	int *pidfds;			/* [nr_born] */
 	size_t nr_born, nr_ready;
+	pid_t main;			/* of the job's first process, when it runs */
+	/* Why ids cannot be had in this pid namespace, NULL when they can; and
+	 * what ckctl ends with when they cannot in another one either. */
+	const char *why;
+	enum ck_exit why_code;
 };
+
+/* At least that many numbers for the coordinator's own files. */
+#define RESTART_MIN_FD_BASE	64
 
 /* ---- check.c ---- */
 
-/* Rights, kernel, CPU and ids. */
+/* Kernel and CPU. */
 int restart_check(const struct restart *r);
+/* CK_BUSY when the job itself is what has the ids: it is still running. */
+int restart_check_ended(const struct restart *r);
+/* CK_PERM when ids cannot be chosen here, CK_BUSY when one is taken. */
+int restart_check_ids(const struct restart *r);
 /* Make room for the saved vdsos; besides enum ck_exit, VDSO_TAKEN. */
 int restart_layout(struct restart *r);
 
 /* ---- restart.c ---- */
 
-/* All rows of state_table. */
+/* All that can be done before there are processes: the tree, the module, all
+ * rows of state_table. */
 int restart_prepare(struct restart *r);
 /* From no process to a running job; what fails leaves none.  The roots are
  * children of the caller. */
 int restart_run(struct restart *r);
 /* Everything that only served the restart. */
 void restart_release(struct restart *r);
+
+/* ---- apart.c ---- */
+
+/*
+ * Prepare and run it in a child of the caller, which then is the job's init
+ * (job/init.h): with @pidns in a pid namespace of its own, as the ids are taken
+ * in this one.  The child has a session of its own when root gives the
+ * job to another user.
+ * *init is to be waited for, *status_fd is for job_supervise().
+ */
+int apart_run(struct restart *r, bool pidns, pid_t *init, int *status_fd);
 
 /* ---- skeleton.c ---- */
 

@@ -75,11 +75,12 @@ static int take_place(struct restart *r, const struct tree_node *node)
 		return rc;
 	if (node->leads_session && setsid() < 0)
 		return fail_errno(errno, "process %d: cannot found its session", node->pid);
-	if (!node->leads_session && pgid == node->pid && setpgid(0, 0) < 0)
-		return fail_errno(errno, "process %d: cannot found its process group", node->pid);
 	rc = spawn_children(r, node, false);
 	if (rc)
 		return rc;
+	/* Behind them: those in the launcher's group, which may have no number here, inherit it. */
+	if (!node->leads_session && pgid == node->pid && setpgid(0, 0) < 0)
+		return fail_errno(errno, "process %d: cannot found its process group", node->pid);
 	report_send(r, REPORT_READY, node->pid);
 	gate_wait(&r->gate->exist, 1);
 	if (getpgrp() != pgid && setpgid(0, pgid) < 0)

@@ -6,9 +6,9 @@
  * with credentials of their own, seccomp filters, and other namespaces than ckctl's (but for that of cgroups: what is visible of them is no
  * state of a process).
  *
- * Restored are at most the rights that the restorer has.  An image that root
- * restarts may come from anybody: unless root owns it, it may ask for nothing
- * that its owner could not get by logging in.
+ * Restored are at most the rights that the restorer has; what ckctl's file lends
+ * it is none of them.  An image that root restarts may come from anybody: unless
+ * root owns it, it may ask for nothing that its owner could not get by logging in.
  */
 #include "cred.h"
 
@@ -21,13 +21,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/capability.h>
 #include <sys/fsuid.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "../caps.h"
 #include "out.h"
 #include "proc.h"
 
@@ -54,7 +54,8 @@ static uint64_t read_caps(const char *status, const char *key)
 static int dump_one(struct dump *d, const struct proc *p)
 {
 	const char *nnp = proc_status(p->status, "NoNewPrivs");
-	const char *text = proc_status(p->status, "Groups");
+	/* Inside of a user namespace only those have numbers that are mapped into it. */
+	const char *text = d->groups ? d->groups : proc_status(p->status, "Groups");
 	struct ckpt_rec_cred rec = {
 		.pid = p->pid,
 		.no_new_privs = nnp && *nnp == '1',
@@ -143,8 +144,9 @@ static int check_owner(const struct image_process *p, uid_t owner, const gid_t *
 	return CK_OK;
 }
 
-static int check_foreign_image(const struct restore *r, uid_t owner)
+static int check_foreign_image(const struct restore *r)
 {
+	uid_t owner = r->image->owner;
 	const struct passwd *pw = getpwuid(owner);
 	gid_t groups[1024];
 	int nr = NR(groups), rc = CK_OK;
@@ -160,55 +162,125 @@ static int check_foreign_image(const struct restore *r, uid_t owner)
 	return rc;
 }
 
-static int cred_prepare(struct restore *r)
+/* An ordinary user may be made only what this process is already. */
+static int check_own(const struct image_process *p)
 {
-	const struct image *img = r->image;
-	struct stat st;
+	const struct ckpt_rec_cred *c = p->cred;
+	gid_t gids[3];
+	uid_t me = getuid();
+
+	if (c->uid != me || c->euid != me || c->suid != me || c->fsuid != me)
+		return fail(CK_PERM, "pid %d (%s) of the image ran as user %u; only root can restart it",
+			    c->pid, p->rec->comm, c->euid != me ? c->euid : c->uid);
+	if (c->cap_prm | c->cap_eff | c->cap_inh | c->cap_amb)
+		return fail(CK_PERM, "pid %d (%s) of the image had capabilities; only root can "
+			    "restart it", c->pid, p->rec->comm);
+	if (getresgid(&gids[0], &gids[1], &gids[2]) < 0)
+		return fail_errno(errno, "cannot tell which group this is");
+	if (group_among(c->gid, gids, 3) && group_among(c->egid, gids, 3) &&
+	    group_among(c->sgid, gids, 3) && group_among(c->fsgid, gids, 3))
+		return CK_OK;
+	return fail(CK_PERM, "pid %d (%s) of the image ran as group %u, not as your present one, %u; "
+		    "start ckctl as that group: sg(1)", c->pid, p->rec->comm,
+		    c->egid != gids[1] ? c->egid : c->gid, gids[1]);
+}
+
+int cred_look(struct restore *r)
+{
+	int nr = getgroups(0, NULL);
+	bool root = geteuid() == 0;
 	size_t i;
 
-	if (stat(img->path, &st) < 0)
-		return fail_errno(errno, "cannot look at %s", img->path);
-	if (geteuid() == 0)
-		return st.st_uid == 0 ? CK_OK : check_foreign_image(r, st.st_uid);
-	for (i = 0; i < img->nr_processes; i++) {
-		const struct ckpt_rec_cred *c = img->processes[i].cred;
-		uid_t me = getuid();
+	r->foreign = root && r->image->owner != 0;
+	r->gives_away = r->foreign;
+	for (i = 0; i < r->image->nr_processes && root; i++) {
+		const struct ckpt_rec_cred *c = r->image->processes[i].cred;
 
-		if (c->uid != me || c->euid != me || c->suid != me || c->fsuid != me)
-			return fail(CK_PERM,
-				    "pid %d (%s) of the image ran as user %u; only root can "
-				    "restart it",
-				    c->pid, img->processes[i].rec->comm,
-				    c->euid != me ? c->euid : c->uid);
+		if (c->uid || c->euid || c->suid || c->fsuid)
+			r->gives_away = true;
 	}
-	return CK_OK;
+	r->groups = nr < 0 ? NULL : calloc((size_t)nr + 1, sizeof(*r->groups));
+	if (r->groups)
+		nr = getgroups(nr, r->groups);
+	r->nr_groups = nr;
+	return r->groups && nr >= 0 ? CK_OK : fail_errno(errno, "cannot read my own groups");
+}
+
+int cred_check(const struct restore *r)
+{
+	const struct image *img = r->image;
+	int rc = CK_OK;
+	size_t i;
+
+	if (geteuid() == 0)
+		return r->foreign ? check_foreign_image(r) : CK_OK;
+	for (i = 0; i < img->nr_processes && !rc; i++)
+		rc = check_own(&img->processes[i]);
+	return rc;
+}
+
+/* ---- for a moment, no more than the process ---- */
+
+/* What is put back afterwards. */
+struct self {
+	struct caps caps;
+	gid_t groups[1024];
+	int nr_groups;
+	int pdeath_signal;
+};
+
+/*
+ * The effective ids, not those of file access alone: what is in /proc asks
+ * for them, and for capabilities.
+ */
+static int assume(const struct image_process *p, struct self *self)
+{
+	struct caps none;
+
+	self->nr_groups = -1;
+	if (caps_get(&self->caps) < 0 || prctl(PR_GET_PDEATHSIG, &self->pdeath_signal) < 0)
+		_exit(CK_FAILED);
+	if (geteuid() == 0 && p->cred->fsuid != 0) {
+		self->nr_groups = getgroups(NR(self->groups), self->groups);
+		if (self->nr_groups < 0 || setgroups(p->cred->nr_groups, p->groups) < 0)
+			return -1;
+		if (setegid(p->cred->fsgid) < 0 || seteuid(p->cred->fsuid) < 0)
+			return -1;
+	}
+	none = self->caps;
+	none.effective = 0;
+	return geteuid() == 0 ? 0 : caps_set(&none);
+}
+
+/* It keeps errno; -1 when there is no way back. */
+static int resume(const struct self *self)
+{
+	int err = errno;
+
+	if (self->nr_groups >= 0 && seteuid(0) < 0)
+		return -1;
+	if (caps_set(&self->caps) < 0)
+		return -1;
+	if (self->nr_groups >= 0 &&
+	    (setegid(getgid()) < 0 || setgroups((size_t)self->nr_groups, self->groups) < 0))
+		return -1;
+	/* Any change of ids takes it away. */
+	prctl(PR_SET_PDEATHSIG, self->pdeath_signal, 0, 0, 0);
+	errno = err;
+	return 0;
 }
 
 /* open(2) with the rights of @p. */
 static int open_as(struct restore *r, const struct image_process *p, const char *path, int flags)
 {
-	gid_t groups[1024];
-	int fd, err, nr;
+	struct self self;
+	int fd = -1;
 
 	flags |= O_CLOEXEC | O_NOCTTY;
-	if (geteuid() != 0 || p->cred->fsuid == 0)
-		return restore_keep_fd(r, open(path, flags, 0600));
-	nr = getgroups(NR(groups), groups);
-	if (nr < 0 || setgroups(p->cred->nr_groups, p->groups) < 0)
-		return -1;
-	/* Off root's, the capabilities about files are gone until they are set back. */
-	setfsgid(p->cred->fsgid);
-	setfsuid(p->cred->fsuid);
-	fd = open(path, flags, 0600);
-	err = errno;
-	setfsuid(geteuid());
-	setfsgid(getegid());
-	if (setgroups((size_t)nr, groups) < 0) {
-		if (fd >= 0)
-			close(fd);
-		return -1;
-	}
-	errno = err;
+	if (assume(p, &self) == 0)
+		fd = open(path, flags, 0600);
+	if (resume(&self) < 0)
+		_exit(CK_FAILED);	/* as somebody else there is nothing that we could do */
 	return restore_keep_fd(r, fd);
 }
 
@@ -235,22 +307,35 @@ int cred_create(struct restore *r, const struct image_process *p, const char *di
 	return fd;
 }
 
-/* Groups as saved; without the right to set them, only as they are. */
-static int restore_groups(const struct image_process *p)
+int cred_chdir(const struct image_process *p, const char *path)
 {
-	gid_t groups[1024];
-	int nr, i;
+	struct self self;
+	int rc = -1;
+
+	if (assume(p, &self) == 0)
+		rc = chdir(path);
+	if (resume(&self) < 0)
+		_exit(CK_FAILED);
+	return rc;
+}
+
+/* ---- for good ---- */
+
+/* Groups as saved; without the right to set them, only as they are. */
+static int restore_groups(const struct restore *r, const struct image_process *p)
+{
+	int i;
 
 	if (setgroups(p->cred->nr_groups, p->groups) == 0)
 		return CK_OK;
-	if (errno != EPERM)
+	/* The user's are in the image, root's must not be left to it. */
+	if (errno != EPERM || r->foreign)
 		return fail_errno(errno, "pid %d (%s): cannot set its groups", p->rec->pid,
 				  p->rec->comm);
-	nr = getgroups(NR(groups), groups);
-	for (i = 0; i < nr; i++)
-		if (!group_among(groups[i], (const gid_t *)p->groups, (int)p->cred->nr_groups))
+	for (i = 0; i < r->nr_groups; i++)
+		if (!group_among(r->groups[i], (const gid_t *)p->groups, (int)p->cred->nr_groups))
 			break;
-	if (nr != (int)p->cred->nr_groups || i < nr)
+	if (r->nr_groups != (int)p->cred->nr_groups || i < r->nr_groups)
 		note("pid %d (%s) goes on with your groups of now, not with those of then",
 		     p->rec->pid, p->rec->comm);
 	return CK_OK;
@@ -274,34 +359,6 @@ static int restore_ids(const struct image_process *p)
 		return fail(CK_PERM, "pid %d (%s): cannot take file system user %u", p->rec->pid,
 			    p->rec->comm, c->fsuid);
 	return CK_OK;
-}
-
-struct cap_sets {
-	uint64_t eff, prm, inh;
-};
-
-static int get_caps(struct cap_sets *s)
-{
-	struct __user_cap_header_struct head = { .version = _LINUX_CAPABILITY_VERSION_3 };
-	struct __user_cap_data_struct data[2];
-
-	if (syscall(SYS_capget, &head, data) < 0)
-		return -1;
-	s->eff = data[0].effective | (uint64_t)data[1].effective << 32;
-	s->prm = data[0].permitted | (uint64_t)data[1].permitted << 32;
-	s->inh = data[0].inheritable | (uint64_t)data[1].inheritable << 32;
-	return 0;
-}
-
-static int set_caps(const struct cap_sets *s)
-{
-	struct __user_cap_header_struct head = { .version = _LINUX_CAPABILITY_VERSION_3 };
-	struct __user_cap_data_struct data[2] = {
-		{ (uint32_t)s->eff, (uint32_t)s->prm, (uint32_t)s->inh },
-		{ (uint32_t)(s->eff >> 32), (uint32_t)(s->prm >> 32), (uint32_t)(s->inh >> 32) },
-	};
-
-	return (int)syscall(SYS_capset, &head, data);
 }
 
 /* The bounding set shrinks while CAP_SETPCAP is still there; without it, what
@@ -330,30 +387,29 @@ static int restore_securebits(const struct ckpt_rec_process *rec)
 /* Each set at most what was saved, and at most what is there: never more. */
 static int restore_caps(const struct image_process *p)
 {
-	const uint64_t setpcap = 1ULL << CAP_SETPCAP;
 	const struct ckpt_rec_cred *c = p->cred;
-	struct cap_sets now, want, first;
+	struct caps now, want, first;
 	unsigned long cap;
 
-	if (get_caps(&now) < 0)
+	if (caps_get(&now) < 0)
 		goto failed;
-	want.prm = now.prm & c->cap_prm;
-	want.eff = want.prm & c->cap_eff;
-	want.inh = (now.inh | now.prm) & c->cap_inh;
+	want.permitted = now.permitted & c->cap_prm;
+	want.effective = want.permitted & c->cap_eff;
+	want.inheritable = (now.inheritable | now.permitted) & c->cap_inh;
 	prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
 	/* Secure bits forbid more than they allow: they come late. */
 	first = want;
-	first.prm |= now.prm & setpcap;
-	first.eff |= now.prm & setpcap;
-	if (set_caps(&first) < 0)
+	first.permitted |= now.permitted & CAPS_BIT(CAP_SETPCAP);
+	first.effective |= now.permitted & CAPS_BIT(CAP_SETPCAP);
+	if (caps_set(&first) < 0)
 		goto failed;
 	for (cap = 0; cap < 64; cap++)
-		if (c->cap_amb & want.prm & want.inh & 1ULL << cap)
+		if (c->cap_amb & want.permitted & want.inheritable & CAPS_BIT(cap))
 			prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, cap, 0, 0);
 	if (restore_securebits(p->rec) < 0)
 		return fail_errno(errno, "pid %d (%s): cannot set its secure bits", p->rec->pid,
 				  p->rec->comm);
-	if (set_caps(&want) < 0)
+	if (caps_set(&want) < 0)
 		goto failed;
 	return CK_OK;
 failed:
@@ -365,9 +421,8 @@ static int cred_restore(struct restore *r, const struct image_process *p)
 {
 	int rc;
 
-	(void)r;
 	drop_bounding(p->cred->cap_bnd);
-	rc = restore_groups(p);
+	rc = restore_groups(r, p);
 	if (!rc)
 		rc = restore_ids(p);
 	if (!rc)
@@ -384,6 +439,5 @@ const struct state_ops state_cred = {
 	.refused = "seccomp filters, other namespaces, threads with credentials of "
 		   "their own",
 	.dump = cred_dump,
-	.prepare = cred_prepare,
 	.restore = cred_restore,
 };

@@ -14,6 +14,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "cred.h"
 #include "out.h"
 #include "proc.h"
 #include "state.h"
@@ -87,20 +88,21 @@ static int fs_dump(struct dump *d)
 static int fs_prepare(struct restore *r)
 {
 	const struct image *img = r->image;
-	struct stat st;
 	size_t i;
+	int fd;
 
 	for (i = 0; i < img->nr_processes; i++) {
 		const struct image_process *p = &img->processes[i];
 
-		if (stat(p->cwd, &st) < 0)
-			return fail_errno(errno,
-					  "pid %d (%s) worked in directory %s, which is not there",
-					  p->rec->pid, p->rec->comm, p->cwd);
-		if (!S_ISDIR(st.st_mode))
+		fd = cred_open(r, p, p->cwd, O_PATH | O_DIRECTORY);
+		if (fd < 0 && errno == ENOTDIR)
 			return fail(CK_REFUSED,
 				    "pid %d (%s) worked in directory %s, which is no directory",
 				    p->rec->pid, p->rec->comm, p->cwd);
+		if (fd < 0)
+			return fail_errno(errno, "pid %d (%s) worked in directory %s, which cannot be "
+					  "opened", p->rec->pid, p->rec->comm, p->cwd);
+		close(fd);
 	}
 	return CK_OK;
 }
@@ -108,7 +110,7 @@ static int fs_prepare(struct restore *r)
 static int fs_restore(struct restore *r, const struct image_process *p)
 {
 	(void)r;
-	if (chdir(p->cwd) < 0)
+	if (cred_chdir(p, p->cwd) < 0)
 		return fail_errno(errno, "pid %d (%s): cannot change to directory %s", p->rec->pid,
 				  p->rec->comm, p->cwd);
 	umask(p->fs->umask & 0777);

@@ -203,8 +203,10 @@ static int keep_generations(struct restore *r)
 static int mm_prepare(struct restore *r)
 {
 	size_t i;
-	int rc = keep_generations(r);
+	int rc;
 
+	nr_files = 0;
+	rc = keep_generations(r);
 	for (i = 0; i < r->image->nr_processes && !rc; i++)
 		rc = prepare_process(r, &r->image->processes[i]);
 	return rc;

@@ -31,6 +31,7 @@ struct dump {
 	size_t nr_procs;
 	int cgroup_fd;			/* of the job */
 	const struct job_stream *streams; /* [3], what the job was launched with, or NULL */
+	const char *groups;		/* the job's, as /proc/PID/status has them; NULL: look there */
 	struct image_writer *writer;	/* dump: where the records go */
 	/* Rehearsal before the freeze: how many descriptors may be kept open for it. */
 	size_t early_room;
@@ -77,6 +78,15 @@ struct restore {
 	unsigned char *file_fate;	/* [image->nr_files] (files.c) */
 	int *shm_fds;			/* [image->nr_shms] (shm.c) */
 	int force;			/* accept changed files */
+	/*
+	 * Root restarts an image that is not root's: what it asks for is data of
+	 * its owner, who must gain nothing by it.
+	 */
+	bool foreign;
+	/* Root restarts what will run as somebody else, whoever owns the image. */
+	bool gives_away;
+	gid_t *groups;			/* of the restorer: [nr_groups] */
+	int nr_groups;
 };
 
 /* Move @fd to a number >= fd_base (closing the old one); -1 and errno. */
