@@ -16,7 +16,7 @@
 programs=("$@")
 [ $# -gt 0 ] || programs=(
 	regs threads memory advice shm signals timers
-	pids orphans zombies stopped exited_main attributes
+	pids orphans zombies stopped exited_main attributes creds
 	files removed pipes fifos events
 	syscalls fragile
 )
