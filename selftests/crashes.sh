@@ -54,8 +54,18 @@ revive() {
 	job_start mixed mixed && job_create mixed
 }
 
+# Or gone.
+thawed() {
+	local n
+	for ((n = 0; n < wait_s * 50; n++)); do
+		grep -qs '^frozen 1' "$(job_cgroup mixed)/cgroup.events" || return 0
+		pause_us 20000
+	done
+	return 1
+}
+
 must_run() {
-	if ! "$waitfor" "$wait_s" cgroup "$(job_cgroup mixed)" frozen 0; then
+	if ! thawed; then
 		count harmed "the job is frozen"
 	elif ! job_works mixed >"$work/log" 2>&1; then
 		count harmed "the job does not work any more: $(cat "$work/log")"
@@ -119,9 +129,7 @@ task_killed_in_create() {
 	create_in_background
 	kill_within "$victim" $create_us
 	reap 0
-	if ! "$waitfor" "$wait_s" cgroup "$(job_cgroup mixed)" frozen 0; then
-		count harmed "what is left of the job is frozen"
-	fi
+	thawed || count harmed "what is left of the job is frozen"
 	must_be_whole "$image"
 	revive
 }
