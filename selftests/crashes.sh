@@ -126,11 +126,18 @@ task_killed_in_create() {
 	local pid status victims victim
 	mapfile -t victims < <(cat "$(job_cgroup mixed)"/cgroup.threads)
 	pick victim "${victims[@]}"
+	rm -rf "$work/good"
+	cp -a "$image" "$work/good"
 	create_in_background
 	kill_within "$victim" $create_us
 	reap 0
 	thawed || count harmed "what is left of the job is frozen"
 	must_be_whole "$image"
+	# It may have been made after that death: of a job that is broken already.
+	if [ $status = 0 ]; then
+		rm -rf "$image"
+		mv "$work/good" "$image"
+	fi
 	revive
 }
 
