@@ -13,6 +13,7 @@
 #define LINE 16
 
 static int in, in_dup, out, out_child, appended, dir, null, zero, high, alone;
+static int link_path, dir_path, uptime;
 static unsigned int nr_read, nr_opened;
 static struct timespec out_time;
 
@@ -55,6 +56,10 @@ static void set_up(void)
 	wl_must(fcntl(appended, F_OFD_SETLK,
 		      &(struct flock){ .l_type = F_WRLCK, .l_start = 4, .l_len = 7 }));
 	dir = wl_must(open(".", O_RDONLY | O_DIRECTORY));
+	wl_must(symlink("nowhere", "link"));
+	link_path = wl_must(open("link", O_PATH | O_NOFOLLOW | O_CLOEXEC));
+	dir_path = wl_must(open(".", O_PATH | O_DIRECTORY));
+	uptime = wl_must(open("/proc/uptime", O_RDONLY));
 	null = wl_must(open("/dev/null", O_RDWR));
 	zero = wl_must(open("/dev/zero", O_RDONLY | O_NONBLOCK));
 	high = wl_must(fcntl(null, F_DUPFD_CLOEXEC, 700));
@@ -132,6 +137,12 @@ static void verify(void)
 	wl_must(fstat(dir, &a));
 	wl_must(stat(wl_path("cwd"), &b));
 	wl_check(a.st_ino == b.st_ino && a.st_dev == b.st_dev, "the directory's descriptor is another one");
+	wl_must(fstat(link_path, &a));
+	wl_check(S_ISLNK(a.st_mode) && fcntl(link_path, F_GETFL) & O_PATH &&
+		 fcntl(link_path, F_GETFD) == FD_CLOEXEC, "the path of a link is lost");
+	wl_check(readlinkat(link_path, "", path, sizeof(path)) == 7 &&
+		 faccessat(dir_path, "lines", F_OK, 0) == 0, "a path leads elsewhere");
+	wl_check(pread(uptime, path, sizeof(path), 0) > 3, "/proc/uptime is lost");
 	wl_check(getcwd(path, sizeof(path)) && strcmp(path, wl_path("cwd")) == 0, "cwd is %s", path);
 	mask = umask(027);
 	wl_check(mask == 027, "umask is %03o", mask);

@@ -343,9 +343,10 @@ static int objects_prepare(struct restore *r)
 	for (i = 0; i < r->image->nr_files && !rc; i++)
 		if (r->image->files[i].rec->kind == CKPT_FILE_OBJECT)
 			rc = open_object(r, i);
-	/* Only now: it may not allow what was opened before it was set. */
+	/* Only now: it may not allow what was opened before it was set.  Nobody gets
+	 * a set-user-ID bit from an image. */
 	for (i = 0; i < r->image->nr_shms && !rc; i++)
-		if (fchmod(r->shm_fds[i], r->image->shms[i].rec->mode & 07777) < 0)
+		if (fchmod(r->shm_fds[i], r->image->shms[i].rec->mode & 0777) < 0)
 			rc = fail_errno(errno, "cannot set the mode of the removed file %s",
 					r->image->shms[i].name);
 	return rc;

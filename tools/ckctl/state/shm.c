@@ -101,17 +101,25 @@ static int create(struct restore *r, const struct image_shm *shm)
 {
 	static const char memfd[] = "/memfd:";
 	const char *slash = strrchr(shm->name, '/');
+	const struct image_process *p = owner(r->image, shm);
 	const char *name = "ckpt";
 	char dir[PATH_MAX];
+	int fd;
 
 	if (shm->rec->flags & CKPT_SHM_FILE) {
 		snprintf(dir, sizeof(dir), "%.*s", (int)(slash - shm->name) + (slash == shm->name),
 			 shm->name);
-		return cred_create(r, owner(r->image, shm), dir);
+		return cred_create(r, p, dir);
 	}
 	if (strncmp(shm->name, memfd, sizeof(memfd) - 1) == 0)
 		name = shm->name + sizeof(memfd) - 1;
-	return restore_keep_fd(r, memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING));
+	fd = restore_keep_fd(r, memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING));
+	/* Of the job's user, whoever restarts it. */
+	if (fd >= 0 && geteuid() == 0 && fchown(fd, p->cred->fsuid, p->cred->fsgid) < 0) {
+		close(fd);
+		return -1;
+	}
+	return fd;
 }
 
 static int make_object(struct restore *r, size_t i)
