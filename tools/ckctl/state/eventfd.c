@@ -6,6 +6,7 @@
  * the job stands still, so that what is read can be put back unseen.
  */
 #include <errno.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/eventfd.h>
 #include <sys/uio.h>
@@ -28,6 +29,22 @@ static int read_value(int fd, uint64_t *value)
 static int write_value(int fd, uint64_t value)
 {
 	return !value || write(fd, &value, sizeof(value)) == sizeof(value) ? 0 : -1;
+}
+
+/* What was changed must be put back: no kernel is tried on the job's own. */
+static bool can_probe(void)
+{
+	static int can = -1;
+	uint64_t value;
+	int fd;
+
+	if (can < 0) {
+		fd = eventfd(0, EFD_CLOEXEC);
+		can = fd >= 0 && read_value(fd, &value) < 0 && errno == EAGAIN;
+		if (fd >= 0)
+			close(fd);
+	}
+	return can;
 }
 
 /* A read takes 1 from a semaphore, and all from another: at least 2 must be there. */
@@ -61,6 +78,9 @@ static int check(struct dump *d, struct dump_file *f)
 		rec->semaphore = semaphore == 1;
 		return CK_OK;
 	}
+	if (!can_probe())
+		return obstacle(d, f->proc->pid, "descriptor %d is an eventfd, of which this kernel does "
+				"not tell whether it is a semaphore; let the program close it", f->fd);
 	if (d->rehearsal)
 		return CK_OK;
 	fd = dump_file_get(f);
