@@ -42,6 +42,7 @@ extern const struct state_ops state_cred;
 int thread_settle(const struct image_thread *t)
 {
 	const struct ckpt_rec_thread *rec = t->rec;
+	uint32_t mce = rec->flags & (CKPT_THREAD_MCE_EARLY | CKPT_THREAD_MCE_LATE);
 	stack_t sas = {
 		.ss_sp = (void *)rec->sas_sp,
 		.ss_size = rec->sas_size,
@@ -58,9 +59,8 @@ int thread_settle(const struct image_thread *t)
 	if (rec->timer_slack_ns && prctl(PR_SET_TIMERSLACK, rec->timer_slack_ns, 0, 0, 0) < 0)
 		return fail_errno(errno, "thread %d (%.15s): cannot set its timer slack", rec->tid,
 				  rec->comm);
-	if (prctl(PR_MCE_KILL, rec->flags ? PR_MCE_KILL_SET : PR_MCE_KILL_CLEAR,
-		  rec->flags & CKPT_THREAD_MCE_EARLY ? PR_MCE_KILL_EARLY :
-		  rec->flags ? PR_MCE_KILL_LATE : 0, 0, 0) < 0)
+	if (prctl(PR_MCE_KILL, mce ? PR_MCE_KILL_SET : PR_MCE_KILL_CLEAR,
+		  mce == CKPT_THREAD_MCE_EARLY ? PR_MCE_KILL_EARLY : 0, 0, 0) < 0)
 		return fail_errno(errno, "thread %d (%.15s): cannot set its machine check policy",
 				  rec->tid, rec->comm);
 	/*
