@@ -34,7 +34,16 @@ if [ "$(id -u)" = 0 ] && [ -e /run/vm/config ] && [ -z "${PIDNS_ROLE-}" ]; then
 		return $rc
 	}
 	# One plan for all.
-	roles | awk '/^1\.\./ { n += substr($0, 4); next } { print; fflush() } END { print "1.." n }'
+	roles | {
+		n=0
+		while IFS= read -r line; do
+			case $line in
+			1..*) n=$((n + ${line#1..})) ;;
+			*) printf '%s\n' "$line" ;;
+			esac
+		done
+		echo "1..$n"
+	}
 	rc=${PIPESTATUS[0]}
 	rm -rf "$taker"
 	exit "$rc"
