@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# timeout=900
+# timeout=1800
 # shellcheck disable=SC2317,SC2086,SC2046 # check() calls the functions; what is unquoted is one word
 #
 # Ids of an image that are taken: the restart makes a pid namespace, in which
