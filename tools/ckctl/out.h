@@ -24,7 +24,7 @@ enum ck_exit {
 	CK_DAMAGED = 7,		/* the image is not what was written */
 	CK_NOMODULE = 8,	/* kernel module not loaded or of another version */
 	CK_NOTFOUND = 9,	/* no such job, cgroup, image, process or file */
-	CK_BUSY = 10,		/* another checkpoint of it is under way */
+	CK_BUSY = 10,		/* another checkpoint is under way, or an id is taken */
 };
 
 /* Set once by main() from the global options. */
