@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-#   selftests/run-all.sh [-v] [--timeout-factor N] [TEST…]
+#   selftests/run-all.sh [-v] [--timeout-factor N] [--queue DIR] [TEST…]
 #
 # Run the tests as root inside a test VM ("make check" and "make test T=…" do
 # that): those named, by path or by name, else those that the file
@@ -15,15 +15,19 @@
 # its time, or if the kernel complains meanwhile. Its time is 60 seconds, or
 # what "timeout=N" says in the file NAME.settings beside it or in a comment at
 # the top of a script.
+#
+# With --queue, the machines that share DIR share the tests: each test is run by
+# the one that comes to it first.
 set -uo pipefail
 
 here=$(cd "$(dirname "$0")" && pwd)
 splats=$here/../scripts/vm/kernel-splats
-verbose='' factor=1
+verbose='' factor=1 queue=
 while [ $# -gt 0 ]; do
 	case $1 in
 	-v) verbose=1; shift ;;
 	--timeout-factor) factor=$2; shift 2 ;;
+	--queue) queue=$2; shift 2 ;;
 	*) break ;;
 	esac
 done
@@ -256,6 +260,7 @@ test_unload() {
 echo "TAP version 13"
 kernel_news
 for t in "${tests[@]}"; do
+	[ -z "$queue" ] || mkdir "$queue/${t##*/}" 2>/dev/null || continue
 	start=$SECONDS
 	run_test "$t"
 	echo "# $name took $((SECONDS - start)) s"
