@@ -187,7 +187,6 @@ if [ $# = 0 ] || [[ " $* " == *" streams "* ]]; then
 	job_cleanup streams
 	check "streams fail without streams" streams streams
 	echo "# it $verdict"
-	controls+=("streams streams standard streams")
 	job_cleanup streams
 fi
 [ $# -gt 0 ] || check "each row of the table has a control" all_rows
