@@ -176,21 +176,35 @@ static int sched_prepare(struct restore *r)
 	return CK_OK;
 }
 
-/* Clipped to the CPUs here; if none is left, all that are. */
-static int set_affinity(const struct image_thread *t)
+/*
+ * What was wanted, clipped to the CPUs here; if it was nothing special, or nothing
+ * is left of it, all that are here. These are ckctl's: what is born into a
+ * cgroup with CPUs of its own has got all of them instead.
+ */
+static int set_affinity(const struct image *img, const struct image_thread *t)
 {
-	uint64_t mask[MASK_WORDS], some = 0;
+	uint64_t now[MASK_WORDS] = { 0 }, mask[MASK_WORDS], left = 0, more = 0, fewer = 0;
+	bool own = has_affinity(img, t);
 	size_t i;
 
+	for (i = 0; i < MASK_WORDS && own; i++)
+		left |= here[i] & word(t->cpus, t->sched->cpus_len, i);
+	own = left;
+	if (syscall(SYS_sched_getaffinity, 0, sizeof(now), now) < 0)
+		goto failed;
 	for (i = 0; i < MASK_WORDS; i++) {
-		mask[i] = here[i] & word(t->cpus, t->sched->cpus_len, i);
-		some |= mask[i];
+		mask[i] = here[i] & (own ? word(t->cpus, t->sched->cpus_len, i) : ~0ULL);
+		more |= now[i] & ~mask[i];
+		fewer |= mask[i] & ~now[i];
 	}
+	if (!more && !(own && fewer))
+		return CK_OK;
 	/* EINVAL: the CPUs here have just changed. */
-	if (some && syscall(SYS_sched_setaffinity, 0, sizeof(mask), mask) < 0 && errno != EINVAL)
-		return fail_errno(errno, "thread %d (%.15s): cannot set its CPU affinity",
-				  t->rec->tid, t->rec->comm);
-	return CK_OK;
+	if (syscall(SYS_sched_setaffinity, 0, sizeof(mask), mask) == 0 || errno == EINVAL)
+		return CK_OK;
+failed:
+	return fail_errno(errno, "thread %d (%.15s): cannot set its CPU affinity", t->rec->tid,
+			  t->rec->comm);
 }
 
 static int set_policy(const struct image_thread *t)
@@ -225,13 +239,12 @@ static int set_policy(const struct image_thread *t)
 
 int sched_settle(const struct restore *r, const struct image_thread *t)
 {
-	int rc = CK_OK;
+	int rc;
 
 	/* It has ended, and will do so again. */
 	if (!t->sched)
 		return CK_OK;
-	if (has_affinity(r->image, t))
-		rc = set_affinity(t);
+	rc = set_affinity(r->image, t);
 	if (!rc)
 		rc = set_policy(t);
 	if (!rc && syscall(SYS_ioprio_set, IOPRIO_WHO_PROCESS, 0, t->sched->ioprio) < 0 &&
