@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# timeout=900
+# timeout=1800
 # shellcheck disable=SC2086 # what is unquoted is a number
 #
 #   selftests/cr.sh [PROGRAM…]
