@@ -229,6 +229,7 @@ int ckpt_freezer_freeze(struct ckpt_session *s)
 	mutex_lock(&s->walk_lock);
 	if (!ckpt_session_stopped(s)) {
 		s->was_frozen = is_frozen(s);
+		s->mended = false;
 		ret = write_control(s, "1");
 		s->froze = !ret;
 	}

@@ -3,8 +3,8 @@
  * Credentials: ids, groups, capability sets, secure bits, no_new_privs.
  *
  * Saved: what /proc/PID/status says of the leader.  The module refuses threads
- * with credentials of their own, seccomp filters, and other namespaces than ckctl's (but for that of cgroups: what is visible of them is no
- * state of a process).
+ * with credentials of their own, seccomp filters, and other namespaces than ckctl's
+ * (but for that of cgroups: what is visible of them is no state of a process).
  *
  * Restored are at most the rights that the restorer has; what ckctl's file lends
  * it is none of them.  An image that root restarts may come from anybody: unless
