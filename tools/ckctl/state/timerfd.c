@@ -23,6 +23,9 @@
 
 #define NS	1000000000ULL
 
+/* How often to look at a timer that seems not to run: the whole takes some 50 us. */
+#define SETTLING	5
+
 /* ---- check ---- */
 
 /* "key: (seconds, nanoseconds)" */
@@ -58,16 +61,41 @@ static bool on_wall_clock(const struct ckpt_rec_timerfd *rec)
 	       (rec->clock == CLOCK_REALTIME || rec->clock == CLOCK_REALTIME_ALARM);
 }
 
+static int look_again(const struct dump_file *f, struct ckpt_rec_timerfd *rec)
+{
+	char info[4096];
+
+	if (proc_fdinfo(f->proc, f->fd, info, sizeof(info)) < 0 || !read_info(info, rec))
+		return fail_errno(errno, "pid %d: cannot look into timerfd %d", f->proc->pid, f->fd);
+	return CK_OK;
+}
+
+/*
+ * Nothing left and nothing expired is one that does not run; or the interrupt that
+ * counts its expiration is about to come, on kernels without high resolution
+ * timers in ten milliseconds.  Nobody sets a period for one that shall not run.
+ */
+static int settle(const struct dump_file *f, struct ckpt_rec_timerfd *rec)
+{
+	int i, rc = CK_OK;
+
+	for (i = 0; i < SETTLING && !rc && !rec->value_ns && !rec->ticks; i++)
+		rc = look_again(f, rec);
+	if (rec->interval_ns && !rec->value_ns && !rec->ticks)
+		rec->value_ns = 1;
+	return rc;
+}
+
 /* A periodic one that has expired does not run until it is read or asked. */
 static int wind_up(struct dump_file *f, struct ckpt_rec_timerfd *rec)
 {
-	char info[4096];
 	struct itimerspec its;
-	int fd = dump_file_get(f), rc = CK_OK;
+	int fd = dump_file_get(f), rc;
 
-	if (fd < 0 || timerfd_gettime(fd, &its) < 0 ||
-	    proc_fdinfo(f->proc, f->fd, info, sizeof(info)) < 0 || !read_info(info, rec))
+	if (fd < 0 || timerfd_gettime(fd, &its) < 0)
 		rc = fail_errno(errno, "pid %d: cannot look into timerfd %d", f->proc->pid, f->fd);
+	else
+		rc = look_again(f, rec);
 	if (fd >= 0)
 		close(fd);
 	return rc;
@@ -84,11 +112,11 @@ static int check(struct dump *d, struct dump_file *f)
 	if (!read_info(f->info, rec))
 		return fail(CK_FAILED, "pid %d: the kernel does not tell the state of timerfd %d",
 			    f->proc->pid, f->fd);
-	if (rec->interval_ns && rec->ticks && !rec->value_ns) {
+	rc = settle(f, rec);
+	if (!rc && rec->interval_ns && rec->ticks && !rec->value_ns)
 		rc = wind_up(f, rec);
-		if (rc)
-			return rc;
-	}
+	if (rc)
+		return rc;
 	if (rec->value_ns && on_wall_clock(rec)) {
 		clock_gettime(CLOCK_REALTIME, &now);
 		rec->expiry_ns = (int64_t)((uint64_t)now.tv_sec * NS + (uint64_t)now.tv_nsec +
