@@ -228,13 +228,13 @@ int main(int argc, char **argv)
 	secure = prctl(PR_GET_SECUREBITS);
 	wl_ready();
 	do {
-		uint64_t end = wl_now_ns() + 60000000000ULL;
+		struct wl_patience p = { 0 };
 
 		verify(secure);
 		answers = 0;
 		ask++;
 		while (answers < NR - 1) {
-			wl_check(wl_now_ns() < end, "the threads stand still");
+			wl_check(wl_patient(&p, 60), "the threads stand still");
 			wl_pause_ms(2);
 		}
 	} while (!wl_stopping());

@@ -60,12 +60,13 @@ int main(int argc, char **argv)
 		wl_check(pthread_create(&threads[i], NULL, rewrite, (void *)i) == 0, "no threads");
 	wl_ready();
 	do {
-		uint64_t before[NR], end = wl_now_ns() + 20000000000ULL;
+		struct wl_patience p = { 0 };
+		uint64_t before[NR];
 
 		memcpy(before, rounds, sizeof(before));
 		for (int i = 0; i < NR; i++)
 			while (__atomic_load_n(&rounds[i], __ATOMIC_RELAXED) == before[i]) {
-				wl_check(wl_now_ns() < end, "thread %d stands still", i);
+				wl_check(wl_patient(&p, 20), "thread %d stands still", i);
 				wl_pause_ms(1);
 			}
 	} while (!wl_stopping());

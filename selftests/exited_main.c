@@ -66,7 +66,8 @@ static void child(void)
 
 int main(int argc, char **argv)
 {
-	uint64_t before[NR], end;
+	struct wl_patience p;
+	uint64_t before[NR];
 	siginfo_t info;
 	pid_t pid;
 	int status;
@@ -83,10 +84,10 @@ int main(int argc, char **argv)
 	wl_ready();
 	do {
 		memcpy(before, turns, sizeof(before));
-		end = wl_now_ns() + 60000000000ULL;
+		p = (struct wl_patience){ 0 };
 		for (int i = 0; i < NR; i++)
 			while (__atomic_load_n(&turns[i], __ATOMIC_RELAXED) == before[i]) {
-				wl_check(wl_now_ns() < end, "thread %d stands still", i);
+				wl_check(wl_patient(&p, 60), "thread %d stands still", i);
 				wl_pause_ms(2);
 			}
 		wl_must(kill(pid, 0));

@@ -158,7 +158,8 @@ static void reaper(void)
 
 int main(int argc, char **argv)
 {
-	uint64_t rounds[NR], end_ns;
+	struct wl_patience p;
+	uint64_t rounds[NR];
 
 	wl_start(argc, argv);
 	nodes = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
@@ -177,10 +178,10 @@ int main(int argc, char **argv)
 		for (int i = GROUPED; i < NR; i++)
 			rounds[i] = nodes[i].rounds;
 		check_ids(ROOT);
-		end_ns = wl_now_ns() + 60000000000ULL;
+		p = (struct wl_patience){ 0 };
 		for (int i = GROUPED; i < NR; i++) {
 			while (__atomic_load_n(&nodes[i].rounds, __ATOMIC_RELAXED) == rounds[i]) {
-				wl_check(wl_now_ns() < end_ns, "%s stands still", names[i]);
+				wl_check(wl_patient(&p, 60), "%s stands still", names[i]);
 				wl_pause_ms(2);
 			}
 		}
@@ -188,9 +189,9 @@ int main(int argc, char **argv)
 	__atomic_store_n(stop, 1, __ATOMIC_RELEASE);
 	wait_end(nodes[GROUPED].ids.pid, 30 + GROUPED);
 	wait_end(nodes[REAPER].ids.pid, 30 + REAPER);
-	end_ns = wl_now_ns() + 60000000000ULL;
+	p = (struct wl_patience){ 0 };
 	while (__atomic_load_n(nr_ended, __ATOMIC_ACQUIRE) < NR - 1) {
-		wl_check(wl_now_ns() < end_ns, "%d processes have not ended", NR - 1 - *nr_ended);
+		wl_check(wl_patient(&p, 60), "%d processes have not ended", NR - 1 - *nr_ended);
 		wl_pause_ms(2);
 	}
 	wl_passed();

@@ -138,10 +138,10 @@ int main(int argc, char **argv)
 		check_ids(ROOT);
 		wl_pause_ms(50);
 		for (int i = LEADER; i < VICTIM; i++) {
-			uint64_t end = wl_now_ns() + 20000000000ULL;
+			struct wl_patience p = { 0 };
 
 			while (__atomic_load_n(&nodes[i].rounds, __ATOMIC_RELAXED) == rounds[i]) {
-				wl_check(wl_now_ns() < end, "%s stands still", names[i]);
+				wl_check(wl_patient(&p, 20), "%s stands still", names[i]);
 				wl_pause_ms(2);
 			}
 			wl_check(kill(nodes[i].ids.pid, 0) == 0, "%s is gone", names[i]);

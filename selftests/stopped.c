@@ -116,13 +116,13 @@ static void set_up(void)
 
 static void verify(const uint64_t (*turns)[2], int sigchlds)
 {
-	uint64_t end = wl_now_ns() + 20000000000ULL;
+	struct wl_patience p = { 0 };
 	siginfo_t info;
 
 	for (int i = 0; i < NR; i++) {
 		/* After a restart it may still be on its way, in the kernel. */
 		while (wl_unwatched() && state_of(pids[i]) != 'T')
-			wl_check(wl_now_ns() < end, "%s is in state %c", names[i], state_of(pids[i]));
+			wl_check(wl_patient(&p, 20), "%s is in state %c", names[i], state_of(pids[i]));
 		wl_check(turns[i][0] == shared->turns[i][0] && turns[i][1] == shared->turns[i][1],
 			 "%s goes on", names[i]);
 		wl_check(!shared->continued[i], "%s got a SIGCONT", names[i]);
@@ -140,7 +140,8 @@ static void verify(const uint64_t (*turns)[2], int sigchlds)
 
 static void go_on(int who)
 {
-	uint64_t end = wl_now_ns() + 20000000000ULL, before[2];
+	struct wl_patience p = { 0 };
+	uint64_t before[2];
 	siginfo_t info = { 0 };
 
 	memcpy(before, shared->turns[who], sizeof(before));
@@ -150,7 +151,7 @@ static void go_on(int who)
 		 info.si_code);
 	while (shared->turns[who][0] == before[0] || !shared->continued[who] ||
 	       (who == THREADED && shared->turns[who][1] == before[1])) {
-		wl_check(wl_now_ns() < end, "%s does not go on after SIGCONT", names[who]);
+		wl_check(wl_patient(&p, 20), "%s does not go on after SIGCONT", names[who]);
 		wl_pause_ms(1);
 	}
 	/* And can be stopped again. */

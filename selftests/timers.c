@@ -86,10 +86,10 @@ static void set_up(void)
 static void wait_ticks(volatile sig_atomic_t *ticks, const char *what)
 {
 	sig_atomic_t want = *ticks + 2;
-	uint64_t end = wl_now_ns() + 20000000000ULL;
+	struct wl_patience p = { 0 };
 
 	while (*ticks < want)
-		wl_check(wl_now_ns() < end, "%s stopped", what);
+		wl_check(wl_patient(&p, 20), "%s stopped", what);
 }
 
 static uint64_t left_ns(timer_t t, uint64_t interval_ms)

@@ -148,6 +148,22 @@ static inline uint64_t wl_now_ns(void)
 	return (uint64_t)ts.tv_sec * 1000000000ULL + (uint64_t)ts.tv_nsec;
 }
 
+/* How long a program has waited for something, not counting the time it was not there. */
+struct wl_patience {
+	uint64_t last, waited;
+};
+
+/* Asked in a loop: is there still patience, of @most_s seconds in all? */
+static inline bool wl_patient(struct wl_patience *p, unsigned int most_s)
+{
+	uint64_t now = wl_now_ns(), step = now - p->last;
+
+	if (p->last)
+		p->waited += step < 100000000 ? step : 100000000;
+	p->last = now;
+	return p->waited < most_s * 1000000000ULL;
+}
+
 /* A reproducible stream of 64-bit values: xorshift64*. */
 static inline uint64_t wl_random(uint64_t *state)
 {
