@@ -89,8 +89,8 @@ check "an ordinary user, who owns this cgroup only" is_user
 for p in threads pids files; do
 	check_program "$p"
 done
-check "the image can be read by its owner only" private_image
 check "a restarted process has no capability" no_capability
+check "the image can be read by its owner only" private_image
 job_cleanup regs
 check "somebody else's job cannot be checkpointed" foreign_create
 check "nor looked at" foreign_check
