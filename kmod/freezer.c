@@ -248,6 +248,8 @@ int ckpt_freezer_freeze(struct ckpt_session *s)
 	if (!ret) {
 		ckpt_sleepers_mend(s);
 		s->mended = true;
+		s->monotonic_ns = ktime_get_ns();
+		s->boottime_ns = ktime_get_boottime_ns();
 	}
 	return ret;
 }

@@ -135,6 +135,8 @@ struct ckpt_request {
  * @froze: we wrote "1" and have not written "0" since; under @walk_lock
  * @mended: no system call will fail with EINTR because of that
  * @frozen_at: ktime of the freeze request, ns
+ * @monotonic_ns: CLOCK_MONOTONIC at the instant that is saved: all are frozen
+ * @boottime_ns: CLOCK_BOOTTIME, likewise
  * @standstill_ns: set by the thaw
  * @procs: frozen processes, ascending by pid
  * @nr_procs: how many
@@ -179,6 +181,8 @@ struct ckpt_session {
 	bool froze;
 	bool mended;
 	u64 frozen_at;
+	u64 monotonic_ns;
+	u64 boottime_ns;
 	u64 standstill_ns;
 	struct ckpt_process *procs;
 	unsigned int nr_procs;

@@ -16,7 +16,6 @@
 #include <linux/cred.h>
 #include <linux/fdtable.h>
 #include <linux/fs_struct.h>
-#include <linux/ktime.h>
 #include <linux/nsproxy.h>
 #include <linux/pid_namespace.h>
 #include <linux/sched/jobctl.h>
@@ -250,8 +249,8 @@ static int process_dump(struct ckpt_session *s, struct ckpt_process *p)
 		rec->stop_signal = READ_ONCE(t->signal->group_exit_code) & 0x7f;
 	}
 	rec->oom_score_adj = t->signal->oom_score_adj;
-	rec->monotonic_ns = ktime_get_ns();
-	rec->boottime_ns = ktime_get_boottime_ns();
+	rec->monotonic_ns = s->monotonic_ns;
+	rec->boottime_ns = s->boottime_ns;
 	get_task_comm(rec->comm, t);
 	return 0;
 }
