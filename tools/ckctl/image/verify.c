@@ -3,6 +3,7 @@
 #include "image.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -108,6 +109,9 @@ static int put(const struct ckpt_run *run, const struct image_generation *gen, v
 
 	if (run->flags & CKPT_RUN_ZERO)
 		return 0;
+	/* It was written around the page cache, and will be read once more. */
+	posix_fadvise(gen->page_fd, (off_t)run->pos, (off_t)run->nr_pages * CKPT_PAGE_SIZE,
+		      POSIX_FADV_WILLNEED);
 	pthread_mutex_lock(&v->lock);
 	while (v->nr == QUEUE && !v->failed)
 		pthread_cond_wait(&v->emptied, &v->lock);
