@@ -72,8 +72,7 @@ static int look_again(const struct dump_file *f, struct ckpt_rec_timerfd *rec)
 
 /*
  * Nothing left and nothing expired is one that does not run; or the interrupt that
- * counts its expiration is about to come, on kernels without high resolution
- * timers in ten milliseconds.  Nobody sets a period for one that shall not run.
+ * counts its expiration is about to come.
  */
 static int settle(const struct dump_file *f, struct ckpt_rec_timerfd *rec)
 {
@@ -81,8 +80,6 @@ static int settle(const struct dump_file *f, struct ckpt_rec_timerfd *rec)
 
 	for (i = 0; i < SETTLING && !rc && !rec->value_ns && !rec->ticks; i++)
 		rc = look_again(f, rec);
-	if (rec->interval_ns && !rec->value_ns && !rec->ticks)
-		rec->value_ns = 1;
 	return rc;
 }
 
@@ -117,6 +114,10 @@ static int check(struct dump *d, struct dump_file *f)
 		rc = wind_up(f, rec);
 	if (rc)
 		return rc;
+	/* It has expired again since, or is about to: it is due at once.  Nobody sets
+	 * a period for one that shall not run. */
+	if (rec->interval_ns && !rec->value_ns)
+		rec->value_ns = 1;
 	if (rec->value_ns && on_wall_clock(rec)) {
 		clock_gettime(CLOCK_REALTIME, &now);
 		rec->expiry_ns = (int64_t)((uint64_t)now.tv_sec * NS + (uint64_t)now.tv_nsec +
