@@ -6,7 +6,7 @@
 #include <linux/slab.h>
 #include <linux/uio.h>
 #include <linux/xxhash.h>
-#include "compat/memory.h"
+#include "compat/file.h"
 #include "freezer.h"
 #include "report.h"
 #include "session.h"
