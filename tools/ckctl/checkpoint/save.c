@@ -144,6 +144,17 @@ static void show_progress(uint64_t bytes, void *arg)
 	progress_update(c->progress, bytes);
 }
 
+/*
+ * A file that grows is written by one write after the other: give it the size that
+ * it has at most, and then the one that it has.
+ */
+static int size_pages(struct checkpoint *c, uint64_t bytes, bool last)
+{
+	if (ftruncate(image_page_fd(c->writer), (off_t)bytes) < 0 && last)
+		return fail_errno(errno, "cannot set the size of the page file");
+	return CK_OK;
+}
+
 int save_pages(struct checkpoint *c)
 {
 	struct nl_stream stream = { .pages = take_pages, .progress = show_progress, .arg = c };
@@ -162,6 +173,7 @@ int save_pages(struct checkpoint *c)
 		/* Off O_DIRECT: what comes through a socket is not aligned. */
 		rc = fail_errno(errno, "cannot set the flags of the page file");
 	}
+	size_pages(c, c->res->nr_pages * CKPT_PAGE_SIZE, false);
 	c->progress = progress_start("writing", c->res->nr_pages * CKPT_PAGE_SIZE);
 	if (rc)
 		nlmsg_free(msg);
@@ -170,6 +182,8 @@ int save_pages(struct checkpoint *c)
 	if (!rc)
 		rc = checkpoint_wait(c, CKPT_EVENT_WRITTEN, &stream, &ev);
 	progress_end(c->progress);
+	if (!rc)
+		rc = size_pages(c, ev.nr_bytes, true);
 	if (rc)
 		return rc;
 	c->res->bytes = ev.nr_bytes;
