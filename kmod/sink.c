@@ -90,13 +90,16 @@ static void wait_for_all(struct ckpt_sink *sink)
 			wait_for(sink, sink->flights[i]);
 }
 
-static void landed(struct kiocb *iocb, long result CKPT_KIOCB_RESULT2)
+static void land(struct flight *f, ssize_t result)
 {
-	struct flight *f = container_of(iocb, struct flight, iocb);
-
 	f->result = result;
-	ckpt_kiocb_end(iocb);
+	ckpt_kiocb_end(&f->iocb);
 	complete(&f->done);
+}
+
+static CKPT_KIOCB_COMPLETE(landed)
+{
+	land(container_of(iocb, struct flight, iocb), result);
 }
 
 /**
@@ -126,7 +129,7 @@ void ckpt_sink_send(struct ckpt_sink *sink, struct ckpt_batch *batch)
 	f->flying = true;
 	ret = sink->file->f_op->write_iter(&f->iocb, &f->iter);
 	if (ret != -EIOCBQUEUED)
-		landed(&f->iocb, ret CKPT_KIOCB_ZERO2);
+		land(f, ret);
 }
 
 /**

@@ -203,6 +203,23 @@ static int write_set(struct writer *w, struct ckpt_pageset *set)
 	return flush_batch(w);
 }
 
+/* For DUMP_PAGES. */
+static int record_sets(struct ckpt_session *s)
+{
+	const struct ckpt_pageset *set;
+	struct ckpt_rec_pages *rec;
+
+	ckpt_records_free(&s->page_records);
+	list_for_each_entry(set, &s->snapshot->sets, node) {
+		rec = ckpt_records_add(&s->page_records, CKPT_REC_PAGES, sizeof(*rec));
+		if (!rec)
+			return ckpt_fail(s, -ENOMEM, CKPT_REASON_NOMEM, NULL,
+					 "no memory for the records of pages");
+		*rec = set->pages;
+	}
+	return 0;
+}
+
 /**
  * ckpt_transport_write() - hand all held pages to the files or the stream
  * @s: the session, with a snapshot
@@ -228,6 +245,7 @@ int ckpt_transport_write(struct ckpt_session *s)
 	err = ckpt_sink_close(w.sink);
 	if (!ret && err)
 		ret = write_failed(&w, "pages", err);
+	ret = ret ?: record_sets(s);
 	/* Held pages were referenced, not protected: were they left alone all the time? */
 	if (!ret && s->mode == CKPT_MODE_HELD)
 		ret = ckpt_freezer_check(s);

@@ -13,7 +13,7 @@ static struct vm_area_struct *find_private(struct mm_struct *mm, unsigned long a
 {
 	struct vm_area_struct *vma = find_vma(mm, addr);
 
-	mmap_assert_locked(mm);
+	lockdep_assert_held(&mm->mmap_lock);
 	if (!vma || vma->vm_start > addr ||
 	    vma->vm_flags & (VM_SHARED | VM_MAYSHARE | VM_IO | VM_PFNMAP | VM_HUGETLB))
 		return NULL;
@@ -51,7 +51,7 @@ static long add_anonymous(struct ckpt_window *w, const struct vm_area_struct *vm
 	unsigned long start = addr & HPAGE_PMD_MASK, end = start + HPAGE_PMD_SIZE;
 	long n;
 
-	if (vma->vm_flags & VM_LOCKED)
+	if (!CKPT_CAN_INSTALL || vma->vm_flags & VM_LOCKED)
 		return add_pinned(w, addr, nr);
 	if (addr < w->huge_end)
 		return add_pinned(w, addr, min(nr, (w->huge_end - addr) >> PAGE_SHIFT));

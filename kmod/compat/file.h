@@ -4,13 +4,40 @@
 #define CKPT_COMPAT_FILE_H
 
 #include <linux/fs.h>
+#include <linux/sched.h>
 #include <linux/uio.h>
 #include <linux/version.h>
+
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 3, 0)
+#include <linux/filelock.h>
+#endif
 
 #ifndef ITER_DEST			/* since 6.2 */
 #define ITER_DEST		READ
 #define ITER_SOURCE		WRITE
 #endif
+
+/* A lock of current on bytes @start to @end, as fcntl(F_SETLK). */
+static inline void ckpt_posix_lock_init(struct file_lock *fl, struct file *file, bool exclusive,
+					loff_t start, loff_t end)
+{
+	locks_init_lock(fl);
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 9, 0)
+	fl->fl_file = file;
+	fl->fl_owner = current->files;
+	fl->fl_pid = current->tgid;
+	fl->fl_flags = FL_POSIX;
+	fl->fl_type = exclusive ? F_WRLCK : F_RDLCK;
+#else
+	fl->c.flc_file = file;
+	fl->c.flc_owner = current->files;
+	fl->c.flc_pid = current->tgid;
+	fl->c.flc_flags = FL_POSIX;
+	fl->c.flc_type = exclusive ? F_WRLCK : F_RDLCK;
+#endif
+	fl->fl_start = start;
+	fl->fl_end = end;
+}
 
 /*
  * Keep a freeze of the file system out until the write is over, whoever ends it.
@@ -32,13 +59,13 @@ static inline void ckpt_kiocb_end(struct kiocb *iocb)
 	sb_end_write(sb);
 }
 
-/* Arguments of kiocb.ki_complete that went away in 5.16. */
+/* The head of a kiocb.ki_complete, which had one more argument before 5.16. */
 #if LINUX_VERSION_CODE < KERNEL_VERSION(5, 16, 0)
-#define CKPT_KIOCB_RESULT2	, long result2
-#define CKPT_KIOCB_ZERO2	, 0
+#define CKPT_KIOCB_COMPLETE(name) \
+	void name(struct kiocb *iocb, long result, long unused)
 #else
-#define CKPT_KIOCB_RESULT2
-#define CKPT_KIOCB_ZERO2
+#define CKPT_KIOCB_COMPLETE(name) \
+	void name(struct kiocb *iocb, long result)
 #endif
 
 /* Since 6.8 vfs_iter_write() keeps a freeze of the file system out by itself. */

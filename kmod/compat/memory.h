@@ -53,6 +53,20 @@ static inline unsigned long ckpt_alloc_pages(unsigned long nr, struct page **pag
 	return n;
 }
 
+/*
+ * Can pages be put where there are none?  What does that comes with a kernel for
+ * device memory, as distributions' kernels are.
+ */
+#if IS_ENABLED(CONFIG_DEVICE_MIGRATION) || \
+	(LINUX_VERSION_CODE < KERNEL_VERSION(6, 0, 0) && IS_ENABLED(CONFIG_DEVICE_PRIVATE))
+#define CKPT_CAN_INSTALL	true
+#else
+#define CKPT_CAN_INSTALL	false
+#define migrate_vma_setup(m)	(-EOPNOTSUPP)
+#define migrate_vma_pages(m)	((void)(m))
+#define migrate_vma_finalize(m)	((void)(m))
+#endif
+
 /* What migrate_vma_pages() takes for a locked page. */
 static inline unsigned long ckpt_migrate_pfn(struct page *page)
 {
