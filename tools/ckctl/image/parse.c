@@ -8,6 +8,7 @@
 #include "parse.h"
 
 #include <inttypes.h>
+#include <linux/securebits.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -485,6 +486,15 @@ static int sort_ids(struct pass *s)
 	return CK_OK;
 }
 
+/* Secure bits can only be read by a process itself, and are its parent's otherwise. */
+static void inherit(const struct pass *s, struct image_relaunch *relaunch)
+{
+	size_t i = id_map_find(&s->pids, (uint64_t)(int64_t)relaunch->rec->ppid);
+
+	relaunch->process.securebits =
+		s->img->processes[i == SIZE_MAX ? 0 : i].rec->securebits & ~SECBIT_KEEP_CAPS;
+}
+
 /* The references that are not stored in a record's owner. */
 static int resolve(struct pass *s)
 {
@@ -508,6 +518,8 @@ static int resolve(struct pass *s)
 	for (i = 0; i < s->img->nr_processes; i++) {
 		const struct image_process *p = &s->img->processes[i];
 
+		if (p->relaunch)
+			inherit(s, p->relaunch);
 		for (k = 0; k < p->nr_vmas; k++)
 			if (p->vmas[k].rec->kind == CKPT_VMA_SHM &&
 			    id_map_find(&s->shms, p->vmas[k].rec->object) == SIZE_MAX)
