@@ -16,13 +16,6 @@ static const char usage[] =
 	"every page, of all its generations or of one.  IMAGE is a path, or a name looked up\n"
 	"as NAME.ckpt in the current directory.\n";
 
-static int verify_pages(const struct image *img)
-{
-	long cpus = sysconf(_SC_NPROCESSORS_ONLN);
-
-	return image_verify_pages(img, cpus > 0 ? (unsigned int)cpus : 1);
-}
-
 /* The generations before the one that is open. */
 static int verify_older(const struct image *img)
 {
@@ -36,7 +29,7 @@ static int verify_older(const struct image *img)
 		snprintf(path, sizeof(path), "%s@%" PRIu32, img->path, img->generations[i].number);
 		rc = image_open(&older, path);
 		if (rc == CK_OK)
-			rc = verify_pages(older);
+			rc = image_verify_pages(older, 0);
 		image_close(older);
 	}
 	return rc;
@@ -81,7 +74,7 @@ int cmd_verify(int argc, char **argv)
 		return rc;
 	/* "@<n>" was cut off: one generation was asked for. */
 	one = strstr(path, ".ckpt@");
-	rc = verify_pages(img);
+	rc = image_verify_pages(img, 0);
 	if (rc == CK_OK && !one)
 		rc = verify_older(img);
 	if (rc == CK_OK)

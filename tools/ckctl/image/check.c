@@ -351,6 +351,23 @@ static bool file_makes_sense(const struct image_file *file)
 	}
 }
 
+static bool lock_makes_sense(const struct image *img, const struct image_lock *lock)
+{
+	const struct ckpt_rec_lock *rec = lock->rec;
+	size_t i, n;
+
+	if (rec->kind < CKPT_LOCK_FLOCK || rec->kind > CKPT_LOCK_POSIX || rec->exclusive > 1 ||
+	    rec->start < 0 || rec->end < rec->start)
+		return false;
+	if (rec->kind != CKPT_LOCK_POSIX)
+		return !rec->pid && !rec->fd;
+	for (i = 0; i < img->nr_processes; i++)
+		for (n = 0; img->processes[i].rec->pid == rec->pid && n < img->processes[i].nr_fds; n++)
+			if (img->processes[i].fds[n].rec->fd == rec->fd)
+				return img->processes[i].fds[n].file == lock->file;
+	return false;
+}
+
 static int check_objects(const struct parse *p)
 {
 	const struct image *img = p->img;
@@ -367,13 +384,9 @@ static int check_objects(const struct parse *p)
 	for (i = 0; i < img->nr_pipes; i++)
 		if (img->pipes[i].rec->data_len > img->pipes[i].rec->capacity)
 			return damaged(p, img->pipes[i].rec, "a pipe holds more than it can");
-	for (i = 0; i < img->nr_locks; i++) {
-		const struct ckpt_rec_lock *rec = img->locks[i].rec;
-
-		if ((rec->kind != CKPT_LOCK_FLOCK && rec->kind != CKPT_LOCK_OFD) ||
-		    rec->exclusive > 1 || rec->start < 0 || rec->end < rec->start)
-			return damaged(p, rec, "a lock makes no sense");
-	}
+	for (i = 0; i < img->nr_locks; i++)
+		if (!lock_makes_sense(img, &img->locks[i]))
+			return damaged(p, img->locks[i].rec, "a lock makes no sense");
 	for (i = 0; i < img->nr_files; i++)
 		if (!file_makes_sense(&img->files[i]))
 			return damaged(p, img->files[i].rec, "an open file makes no sense");

@@ -161,6 +161,7 @@ struct image_generation {
 	uint32_t number;
 	char *path;			/* its directory */
 	int page_fd, index_fd;		/* read only; -1 for one that this image does not use */
+	int direct_fd;			/* the page file around the page cache; -1 where it cannot be */
 	uint64_t page_bytes, index_bytes, record_bytes;
 	int64_t time;			/* when it was made */
 };
@@ -200,8 +201,14 @@ void image_close(struct image *img);	/* NULL is fine */
  * *@bytes in all files, *@writing: another one is under way.  @meta->argv is
  * not filled. */
 int image_peek(const char *path, struct image_meta *meta, uint64_t *bytes, bool *writing);
-/* Read all page data and compare every run's XXH64, with @threads threads. */
+/* Read all page data and compare every run's XXH64, with @threads threads (0: as
+ * many as this machine is good for). */
 int image_verify_pages(const struct image *img, unsigned int threads);
+/* The page file for who reads all of it once, in whole pages into whole pages. */
+static inline int image_bulk_fd(const struct image_generation *gen)
+{
+	return gen->direct_fd >= 0 ? gen->direct_fd : gen->page_fd;
+}
 /* Find a generation by number; NULL if absent. */
 const struct image_generation *image_generation(const struct image *img, uint32_t number);
 /* The newest runs of one ckpt_rec_pages, read in batches: calls @fn until it

@@ -22,6 +22,7 @@
 #include <unistd.h>
 
 #include "../out.h"
+#include "../state/locks.h"
 #include "../state/mm.h"
 #include "../state/sched.h"
 #include "../state/signals.h"
@@ -178,6 +179,8 @@ static int become(struct restart *r, const struct image_process *p)
 	rc = request_socket(r, &socket_fd);
 	if (!rc)
 		rc = mm_plan(&r->state, p, &plan);
+	if (!rc)
+		rc = locks_plan(&r->state, p, &plan);
 	if (!rc && p->nr_threads > 1) {
 		stacks = mmap(NULL, (p->nr_threads - 1) * THREAD_STACK, PROT_READ | PROT_WRITE,
 			      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_STACK, -1, 0);
