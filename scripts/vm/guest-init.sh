@@ -30,7 +30,9 @@ if [ -d /run/vm/root ]; then
 		setcap cap_sys_admin+ep /usr/local/bin/ckctl
 fi
 mkdir -p "$VM_SHARE"
-mount -t 9p -o trans=virtio,version=9p2000.L,msize=524288,cache=mmap share "$VM_SHARE"
+# In a cluster others write there as well: nothing may be cached, which older
+# kernels that do not know "directio" do not do anyway.
+mount -t 9p -o "trans=virtio,version=9p2000.L,msize=524288,cache=mmap${VM_NODE:+,directio}" share "$VM_SHARE"
 if [ -n "$VM_DISK" ]; then
 	modprobe -qa virtio_blk ext4
 	mkdir -p /mnt/disk

@@ -214,13 +214,16 @@ watchdog() {	# PID-OF-QEMU
 	kill "$1"
 }
 
+# Called when QEMU's monitor greets: everything outside the machine is there.
+machine_came() { :; }
+
 # Run the machine in $m to its end; leaves QEMU's status in $m/rc.
 machine_boot() {
 	local readers qpid wpid='' tty=0 rc=0
 	mkfifo "$m"/{ser.in,ser.out,mon.in,mon.out,out,err}
 	# The readers end when nobody has the other side open any more.
 	cat "$m/ser.out" >"$m/console" & readers=($!)
-	cat "$m/mon.out" >/dev/null & readers+=($!)
+	{ IFS= read -r _; machine_came; cat >/dev/null; } <"$m/mon.out" & readers+=($!)
 	drain "$m/out" & readers+=($!)
 	drain "$m/err" >&2 & readers+=($!)
 	pids+=("${readers[@]}")
@@ -238,7 +241,8 @@ machine_boot() {
 		watchdog "$qpid" & wpid=$!
 		pids+=("$wpid")
 	fi
-	wait "$qpid" || rc=$?
+	# If it was killed, bash would tell.
+	{ wait "$qpid" || rc=$?; } 2>/dev/null
 	if [ -n "$wpid" ]; then
 		kill "$wpid" 2>/dev/null || true
 		wait "$wpid" || true
@@ -270,15 +274,18 @@ machine_verdict() {
 	fi
 }
 
+# Where logs go that nobody asked for: print a name there. Old ones are removed.
+log_place() {
+	mkdir -p "$CKPT_CACHE/log"
+	find "$CKPT_CACHE/log" -mindepth 1 -maxdepth 1 -mtime +2 -exec rm -rf {} +
+	echo "$CKPT_CACHE/log/$(date +%m%d-%H%M%S)-$$"
+}
+
 # Judge the machine in $m: show its kernel's log if anything is wrong, and then fail.
 machine_judge() {	# NAME FILE; the log is kept in FILE, if one is named
 	local fail klog keep=$2 splats=$REPO/scripts/vm/kernel-splats
 	machine_verdict
-	if [ -z "$keep" ] && [ -n "$fail" ]; then
-		mkdir -p "$CKPT_CACHE/log"
-		find "$CKPT_CACHE/log" -name '*.log' -mtime +2 -delete
-		keep=$CKPT_CACHE/log/$(date +%m%d-%H%M%S)-$$${1:+-$1}.log
-	fi
+	[ -n "$keep" ] || [ -z "$fail" ] || keep=$(log_place).log
 	[ -z "$keep" ] || cp "$klog" "$keep"
 	[ -n "$fail" ] || return 0
 	note "${0##*/}: ${1:+$1: }$fail"
