@@ -26,11 +26,11 @@ int synthetic_job_fill(struct job_image_writer *w, uint32_t seed, struct image_m
 {
 	char record[64], path[4600];
 	size_t i;
-	int rc = job_image_step(w, "batch");
+	int rc = job_image_step(job_image_dir(w), "batch");
 
 	memset(meta, 0, sizeof(*meta));
 	if (rc == CK_OK)
-		rc = job_image_step(w, "0");
+		rc = job_image_step(job_image_dir(w), "0");
 	snprintf(record, sizeof(record), "{\"seed\": %u, \"job\": {\"JobName\": \"test\"}}", seed);
 	if (rc == CK_OK)
 		rc = job_image_put(w, DIR_RECORD, record, strlen(record));

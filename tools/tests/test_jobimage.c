@@ -298,7 +298,7 @@ static void cores(void)
 	ok(run(cmd_core, scratch_image("5"), "1000", false) == CK_USAGE,
 	   "core of a pid that is in several parts");
 	ok(run(cmd_core, scratch_image("5"), "4711", false) == CK_NOTFOUND, "core of no pid");
-	if (!ok(job_image_begin(&w, scratch(), "one") == CK_OK && job_image_step(w, "batch") == CK_OK &&
+	if (!ok(job_image_begin(&w, scratch(), "one") == CK_OK && job_image_step(job_image_dir(w), "batch") == CK_OK &&
 		job_image_put(w, "job.json", "{}", 2) == CK_OK, "a job of one part"))
 		return;
 	snprintf(path, sizeof(path), "%.500s/batch", job_image_dir(w));

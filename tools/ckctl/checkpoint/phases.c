@@ -182,6 +182,11 @@ int checkpoint_snapped(struct checkpoint *c)
 	return rc ? rc : c->dump.nr_obstacles ? CK_REFUSED : CK_OK;
 }
 
+const struct dump *checkpoint_dump(const struct checkpoint *c)
+{
+	return &c->dump;
+}
+
 /* ---- thaw ---- */
 
 int checkpoint_thaw(struct checkpoint *c)

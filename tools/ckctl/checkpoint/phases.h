@@ -37,6 +37,7 @@ struct checkpoint_group {
 };
 
 struct checkpoint;
+struct dump;
 
 /* *c is never NULL after success; @req, @res and @group must outlive it. */
 int checkpoint_prepare(struct checkpoint **c, const struct checkpoint_request *req,
@@ -52,6 +53,8 @@ int checkpoint_record(struct checkpoint *c);
 int checkpoint_write(struct checkpoint *c);
 int checkpoint_written(struct checkpoint *c);
 int checkpoint_commit(struct checkpoint *c);
+/* Of one that was snapped: the processes that are in it, with their status. */
+const struct dump *checkpoint_dump(const struct checkpoint *c);
 /* NULL is fine.  True when what failed need not fail again: a process ended or
  * called exec at the wrong moment. */
 bool checkpoint_end(struct checkpoint *c);

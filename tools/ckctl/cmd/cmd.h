@@ -77,5 +77,7 @@ int cmd_check(int argc, char **argv);
 int cmd_core(int argc, char **argv);
 int cmd_status(int argc, char **argv);
 int cmd_thaw(int argc, char **argv);
+/* Not for people. */
+int cmd_job_agent(int argc, char **argv);
 
 #endif

@@ -35,6 +35,10 @@ int job_part_compare(const struct job_part *a, const struct job_part *b);
 
 /* ---- writing ---- */
 
+/* Make the directory of a step's parts in that of a generation, unless it is
+ * there: agents do that, on all nodes at once. */
+int job_image_step(const char *dir, const char *step);
+
 /* Like image_begin() and so on: invisible until the commit, and dropped by
  * job_image_abort() or by death at any moment. */
 struct job_image_writer;
@@ -42,8 +46,6 @@ int job_image_begin(struct job_image_writer **w, const char *dir, const char *id
 /* The directory of the new generation: parts are images in <this>/<step>. */
 const char *job_image_dir(const struct job_image_writer *w);
 uint32_t job_image_number(const struct job_image_writer *w);
-/* Make the directory of a step's parts. */
-int job_image_step(struct job_image_writer *w, const char *step);
 /* One of the job's texts: DIR_RECORD, DIR_SCRIPT, DIR_ENVIRON of dir.h. */
 int job_image_put(struct job_image_writer *w, const char *name, const void *data, size_t len);
 /* The same for one that somebody else has put into job_image_dir(). */

@@ -44,13 +44,13 @@ uint32_t job_image_number(const struct job_image_writer *w)
 	return w->s.number;
 }
 
-int job_image_step(struct job_image_writer *w, const char *step)
+int job_image_step(const char *dir, const char *step)
 {
-	int fd = store_make_dir(&w->s, w->s.gen, step);
+	char path[4800];
 
-	if (fd < 0)
-		return fail_errno(errno, "cannot make %s/%s", w->s.gen_path, step);
-	close(fd);
+	snprintf(path, sizeof(path), "%s/%s", dir, step);
+	if (dir_make(AT_FDCWD, path) < 0 && errno != EEXIST)
+		return fail_errno(errno, "cannot make %s", path);
 	return CK_OK;
 }
 
