@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "image/jobimage.h"
+#include "job/slurm.h"
 #include "json.h"
 #include "out.h"
 #include "parts.h"
@@ -37,9 +38,10 @@ static void print_record(const struct job_image *job)
 	if (json_is_string(value))
 		print_line("cluster", json_string_value(value));
 	for (i = 0; i < sizeof(told) / sizeof(told[0]); i++) {
-		value = json_object_get(slurm, told[i].key);
-		if (json_is_string(value))
-			print_line(told[i].title, json_string_value(value));
+		const char *text = slurm_field(slurm, told[i].key);
+
+		if (text)
+			print_line(told[i].title, text);
 	}
 	if (job->script)
 		printf("script       %s\n", human_bytes(job->script_len));
