@@ -9,6 +9,7 @@
 #include "image/jobimage.h"
 
 #define SYNTHETIC_PID	1000	/* and its child, one higher */
+#define SYNTHETIC_ANEW	(SYNTHETIC_PID + 60)	/* its child, too: one that is started anew */
 
 /* A directory for this test, removed by scratch_remove(). */
 const char *scratch(void);

@@ -38,9 +38,10 @@
  * bytes.  A CKPT_REC_PROCESS opens a process: all per-process records up to the
  * next one belong to it.  Likewise CKPT_REC_THREAD opens a thread of that
  * process.  Records with an id (SHM, FILE, PIPE) stand for objects that are
- * named by id elsewhere.  A CKPT_REC_ZOMBIE stands for itself.  A reader refuses
- * an image that has a record of an unknown type without CKPT_RECORD_OPTIONAL, and
- * skips one with it.
+ * named by id elsewhere.  A CKPT_REC_ZOMBIE stands for itself.  A CKPT_REC_RELAUNCH
+ * stands for a process that is not saved but started anew; those that are saved
+ * come before it.  A reader refuses an image that has a record of an unknown type
+ * without CKPT_RECORD_OPTIONAL, and skips one with it.
  *
  * Here are the records that the module writes; ckctl's are in ckpt_image_tool.h.
  */
@@ -96,6 +97,7 @@ struct ckpt_record {
  * @CKPT_REC_EPOLL: struct ckpt_rec_epoll, then struct ckpt_epoll_watch[]
  * @CKPT_REC_LOCK: struct ckpt_rec_lock
  * @CKPT_REC_CPUS: struct ckpt_rec_cpus, then the CPU mask, once
+ * @CKPT_REC_RELAUNCH: struct ckpt_rec_relaunch, then program, mark, arguments, environment
  * @__CKPT_REC_MAX: one more than the last
  */
 enum ckpt_record_type {
@@ -128,6 +130,7 @@ enum ckpt_record_type {
 	CKPT_REC_EPOLL,
 	CKPT_REC_LOCK,
 	CKPT_REC_CPUS,
+	CKPT_REC_RELAUNCH,
 	__CKPT_REC_MAX,
 };
 

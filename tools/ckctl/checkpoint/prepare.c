@@ -12,6 +12,7 @@
 #include "job/cgroup.h"
 #include "out.h"
 #include "state/objects.h"
+#include "state/omit.h"
 
 /* Descriptors of the jobs' descriptors: each holds a page of kernel memory. */
 #define MAX_EARLY_ROOM	8192
@@ -75,9 +76,10 @@ static void rehearse(struct checkpoint *c)
 		return;
 	for (i = 0; i < d.nr_procs; i++)
 		proc_move(&d.procs[i], &c->early[i]);
-	if (!state_check(&d))
+	if (!omit_find(&d) && !state_check(&d))
 		objects_rehearse(&d, c->writer);
 	/* The descriptors are to be used again. */
+	omit_undo(&d);
 	for (i = 0; i < d.nr_procs; i++)
 		proc_move(&c->early[i], &d.procs[i]);
 	d.nr_procs = 0;

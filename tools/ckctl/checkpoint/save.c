@@ -203,9 +203,12 @@ static int fill_meta(struct checkpoint *c)
 {
 	struct image_meta *m = &c->meta;
 	const struct proc *first = &c->dump.procs[0];
-	const char *uid = proc_status(first->status, "Uid");
 	struct utsname u;
+	const char *uid;
 
+	while (first->relaunch)
+		first++;
+	uid = proc_status(first->status, "Uid");
 	uname(&u);
 	snprintf(m->id, sizeof(m->id), "%s", c->req->id);
 	snprintf(m->cgroup, sizeof(m->cgroup), "%s", c->req->cgroup);

@@ -121,7 +121,7 @@ static const struct image_process *find_in(const struct image *img, const char *
 
 	if (*text && !*end)
 		for (i = 0; i < img->nr_processes; i++)
-			if (img->processes[i].rec->pid == pid)
+			if (img->processes[i].rec->pid == pid && !img->processes[i].relaunch)
 				return &img->processes[i];
 	return NULL;
 }
@@ -146,8 +146,8 @@ static int find(const struct parts *p, const char *text, const struct image **im
 			*process = found;
 		}
 	}
-	return *img ? CK_OK : fail(CK_NOTFOUND, "%s has no process %s; \"ckctl show\" lists its "
-				   "processes", p->job ? p->job->path : p->images[0]->path, text);
+	return *img ? CK_OK : fail(CK_NOTFOUND, "%s has no memory of a process %s; \"ckctl show\" lists "
+				   "its processes", p->job ? p->job->path : p->images[0]->path, text);
 }
 
 int cmd_core(int argc, char **argv)

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 #include "tasks.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -10,6 +9,8 @@
 #include <unistd.h>
 
 #include "cgroup.h"
+#include "slot.h"
+#include "state/proc.h"
 
 #define MAX_ENVIRON	(8 << 20)	/* exec(2) takes 6 MiB at most */
 
@@ -96,22 +97,17 @@ static bool is_slurms(const struct step *step, pid_t pid)
 
 static bool is_slot(pid_t pid)
 {
-	char path[32], target[64];
-	struct dirent *e;
-	bool found = false;
-	ssize_t n;
-	DIR *dir;
+	struct proc p = { .pid = pid };
+	char path[32], exe[PATH_MAX];
+	bool is;
 
-	snprintf(path, sizeof(path), "/proc/%d/fd", pid);
-	dir = opendir(path);
-	while (dir && !found && (e = readdir(dir))) {
-		n = readlinkat(dirfd(dir), e->d_name, target, sizeof(target) - 1);
-		target[n > 0 ? n : 0] = '\0';
-		found = strncmp(target, "/memfd:ckpt-slot:", 17) == 0;
-	}
-	if (dir)
-		closedir(dir);
-	return found;
+	snprintf(path, sizeof(path), "/proc/%d", pid);
+	p.dir_fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (p.dir_fd < 0)
+		return false;
+	is = proc_link(&p, "exe", exe, sizeof(exe)) >= 0 && slot_is(p.dir_fd, exe);
+	close(p.dir_fd);
+	return is;
 }
 
 pid_t task_parent(pid_t pid)
