@@ -11,16 +11,17 @@
 #include <unistd.h>
 
 #include "../../../kmod/version.h"
-#include "alive.h"
 #include "checkpoint/phases.h"
 #include "drain.h"
 #include "image/dir.h"
+#include "job.h"
 #include "json.h"
 #include "out.h"
 #include "state/proc.h"
 #include "state/state.h"
 #include "talk.h"
 #include "tasks.h"
+#include "wire.h"
 
 /* One step on this node: one part of the image. */
 struct unit {
@@ -30,12 +31,13 @@ struct unit {
 	struct checkpoint *checkpoint;	/* NULL when there is none under way */
 	char *dir;			/* of the step's parts */
 	struct job_task *tasks;
+	struct job_streams *streams;	/* what each was launched with */
 	size_t nr_tasks;
 };
 
 struct agent {
 	const char *node;
-	int in, out;
+	int stop_fd;			/* can be read when there is no point in going on */
 	struct steps_place place;
 	struct checkpoint_group group;
 	bool all;			/* all steps that there are, not certain ones */
@@ -84,6 +86,7 @@ static void drop(struct agent *a)
 			rmdir(u->dir);
 		free(u->dir);
 		free(u->tasks);
+		free(u->streams);
 	}
 	free(a->units);
 	a->units = NULL;
@@ -166,24 +169,37 @@ static int check_place(struct agent *a, const char *job)
 	return CK_OK;
 }
 
-/* The batch script's environment is what the job is submitted with again. */
-static int write_environ(const struct unit *u, const char *dir)
+/* Its tasks as they are now, and their standard streams: a shell that is frozen later
+ * may have moved its own out of the way for a while. */
+static int find_tasks(struct unit *u)
 {
-	struct job_task task = { .pid = 0 };
 	pid_t *pids;
-	size_t nr, i, len = 0;
-	char *text = NULL, path[PATH_MAX];
-	FILE *file;
-	int fd, rc = tasks_pids(&u->step, &pids, &nr);
+	size_t nr, i;
+	int rc = tasks_pids(&u->step, &pids, &nr);
 
 	if (rc)
 		return rc;
-	for (i = 0; i < nr && !task.pid; i++)
-		if (!task_read(&u->step, pids[i], task_parent(pids[i]), &task))
-			task.pid = 0;
+	u->tasks = calloc(nr + 1, sizeof(*u->tasks));
+	u->streams = calloc(nr + 1, sizeof(*u->streams));
+	if (!u->tasks || !u->streams)
+		rc = fail(CK_FAILED, "out of memory");
+	for (i = 0; i < nr && !rc; i++)
+		if (task_read(&u->step, pids[i], task_parent(pids[i]), &u->tasks[u->nr_tasks]))
+			task_streams(pids[i], &u->streams[u->nr_tasks++]);
 	free(pids);
-	if (task.pid)
-		text = task_environ(task.pid, &len);
+	return rc;
+}
+
+/* The batch script's environment is what the job is submitted with again. */
+static int write_environ(const struct unit *u, const char *dir)
+{
+	char *text = NULL, path[PATH_MAX];
+	int fd, rc = CK_OK;
+	size_t len = 0;
+	FILE *file;
+
+	if (u->nr_tasks)
+		text = task_environ(u->tasks[0].pid, &len);
 	if (!text)
 		return fail(CK_NOTFOUND, "the batch script has ended");
 	snprintf(path, sizeof(path), "%.4000s/" DIR_ENVIRON, dir);
@@ -211,11 +227,15 @@ static int prepare_unit(struct agent *a, struct unit *u, const char *dir, uint64
 		return fail(CK_FAILED, "out of memory");
 	}
 	rc = job_image_step(dir, u->step.name);
+	if (!rc)
+		rc = find_tasks(u);
+	if (!rc && is_batch(u))
+		rc = write_environ(u, dir);
 	if (rc)
 		return rc;
 	u->req = (struct checkpoint_request){
 		.cgroup = u->step.user, .id = a->node, .image_dir = u->dir, .keep = 1,
-		.max_wait_ms = max_wait_ms,
+		.streams = u->streams, .nr_streams = u->nr_tasks, .max_wait_ms = max_wait_ms,
 	};
 	return checkpoint_prepare(&u->checkpoint, &u->req, &u->res, &a->group);
 }
@@ -237,13 +257,10 @@ static int prepare(struct agent *a, const json_t *request, json_t *answer)
 	rc = check_place(a, job);
 	if (!rc)
 		rc = list_steps(a, steps, json_is_true(json_object_get(request, "batch")));
-	checkpoint_group_begin(&a->group, (unsigned int)a->nr, a->in);
+	checkpoint_group_begin(&a->group, (unsigned int)a->nr, a->stop_fd);
 	for (i = 0; i < a->nr && !rc; i++) {
 		a->at = &a->units[i];
-		if (is_batch(a->at))
-			rc = write_environ(a->at, dir);
-		if (!rc)
-			rc = prepare_unit(a, &a->units[i], dir, (uint64_t)max_wait);
+		rc = prepare_unit(a, &a->units[i], dir, (uint64_t)max_wait);
 		if (!rc)
 			json_array_append_new(list, json_string(a->at->step.name));
 	}
@@ -282,14 +299,14 @@ static int drain(struct agent *a, const json_t *request, json_t *answer)
 	size_t nr = 0, i;
 
 	if (json_is_true(json_object_get(request, "batch"))) {
-		drained = !batch || drain_srun(&batch->step, wait_ms, a->in);
+		drained = !batch || drain_srun(&batch->step, wait_ms, a->stop_fd);
 	} else {
 		steps = calloc(a->nr ? a->nr : 1, sizeof(*steps));
 		for (i = 0; i < a->nr && steps; i++)
 			if (!is_batch(&a->units[i]))
 				steps[nr++] = a->units[i].step;
 		drained = steps && drain_tasks(steps, nr, json_is_array(connections) ? connections : none,
-					       wait_ms, a->in);
+					       wait_ms, a->stop_fd);
 		free(steps);
 	}
 	json_decref(none);
@@ -303,6 +320,8 @@ static int note_tasks(struct unit *u)
 	const struct dump *d = checkpoint_dump(u->checkpoint);
 	size_t i, k;
 
+	free(u->tasks);
+	u->nr_tasks = 0;
 	u->tasks = calloc(d->nr_procs ? d->nr_procs : 1, sizeof(*u->tasks));
 	if (!u->tasks)
 		return fail(CK_FAILED, "out of memory");
@@ -462,38 +481,48 @@ static json_t *serve(struct agent *a, const json_t *request)
 	return answer;
 }
 
-int agent_run(const char *node, int in, int out)
+static int serve_all(struct agent *a, struct wire *w)
 {
-	struct agent a = { .node = node, .in = in, .out = out };
-	struct talk_lines lines = { 0 };
 	struct talk_message message = { 0 };
+	struct talk_lines lines = { 0 };
 	json_t *request, *answer;
-	struct alive *alive;
-	char *line;
 	int rc = CK_OK;
+	char *line;
 
-	if (!dir_name_good(node))
-		return fail(CK_USAGE, "\"%s\" is no name of a node", node);
-	if (talk_send(out, json_pack("{s:s, s:s}", "hello", node, "version", CKPT_VERSION)) < 0)
-		return fail_errno(errno, "cannot talk to the coordinator");
-	alive = alive_start(out);
-	while (!rc && talk_read(&lines, in) > 0)
+	while (!rc && talk_read(&lines, wire_fd(w)) > 0)
 		while (!rc && (line = talk_next(&lines))) {
 			if (!talk_add(&message, line, &request))
 				rc = fail(CK_FAILED, "the coordinator sends what is no message");
 			if (!request)
 				continue;
-			alive_work(alive, true);
-			answer = serve(&a, request);
-			alive_work(alive, false);
+			wire_work(w, true);
+			answer = serve(a, request);
+			wire_work(w, false);
 			json_decref(request);
-			if (talk_send(out, answer) < 0)
+			if (wire_send(w, answer) < 0)
 				rc = fail_errno(errno, "cannot talk to the coordinator");
 		}
-	drop(&a);
-	alive_end(alive);
-	json_decref(a.obstacles);
 	talk_message_free(&message);
 	talk_lines_free(&lines);
+	return rc;
+}
+
+int agent_run(const char *node, int in, int out)
+{
+	struct agent a = { .node = node };
+	struct wire *w;
+	int rc;
+
+	if (!dir_name_good(node))
+		return fail(CK_USAGE, "\"%s\" is no name of a node", node);
+	w = wire_open(in, out);
+	if (!w)
+		return fail_errno(errno, "cannot listen to the coordinator");
+	a.stop_fd = wire_fd(w);
+	rc = wire_send(w, json_pack("{s:s, s:s}", "hello", node, "version", CKPT_VERSION)) < 0 ?
+	     fail_errno(errno, "cannot talk to the coordinator") : serve_all(&a, w);
+	drop(&a);
+	wire_close(w);
+	json_decref(a.obstacles);
 	return rc;
 }
