@@ -287,6 +287,56 @@ from_inside() {
 	return 1
 }
 
+# As the job's keeper would: in the cgroup of Slurm's own process for the step, the node needs
+# no step to be served, and a job of one node needs no srun at all.
+beside() {	# STEP COMMAND…: on node0, as the user
+	local cgroup=/sys/fs/cgroup/system.slice/node0_slurmstepd.scope/job_$job/step_$1/slurm
+	shift
+	( echo "$BASHPID" >"$cgroup/cgroup.procs" && exec runuser -u user -- "$@" )
+}
+
+from_beside() {
+	batch_start <<-'END' || return
+		#!/bin/bash
+		srun ./task threads
+	END
+	tasks_await 3 ready && expect_status 0 beside batch ckctl create "$job" ImageDir="$images" && image_whole "$job" &&
+		parts "$job" | diff - <(printf '%s\n' "batch node0 0" "0 node0 0 1" "0 node1 2") && tasks_work 3 &&
+		all_run_on && tasks_end 3 && job_await "$job" COMPLETED
+}
+
+from_beside_alone() {
+	as_user mkdir -p no-srun
+	printf '#!/bin/sh\nexit 1\n' >no-srun/srun
+	chmod +x no-srun/srun
+	rm -rf d[0-9]*
+	job_submit batch -N1 -n2 -w node0 <<-'END' && job_await "$job" RUNNING || return
+		#!/bin/bash
+		srun ./task threads
+	END
+	tasks_await 2 ready && PATH=$work/no-srun:$PATH expect_status 0 beside batch ckctl create "$job" ImageDir="$images" &&
+		image_whole "$job" && parts "$job" | diff - <(printf '%s\n' "batch node0 0" "0 node0 0 1") && tasks_work 2 &&
+		all_run_on && PATH=$work/no-srun:$PATH expect_status 1 create "$job" && tasks_end 2 && job_await "$job" COMPLETED
+}
+
+# Steps begin and end all the time.
+restless() {
+	batch_start <<-'END' || return
+		#!/bin/bash
+		srun --overlap ./task threads &
+		while [ ! -e d0/stop ]; do srun --overlap -N1 -n1 true || echo "status $?"; done
+		wait
+	END
+	tasks_await 3 ready || return
+	for _ in 1 2 3; do
+		expect_status 0 create "$job" && image_whole "$job" && tasks_work 3 || return
+		parts "$job" | grep -v '^[1-9]' | diff - <(printf '%s\n' "batch node0 0" "0 node0 0 1" "0 node1 2") || return
+	done
+	all_run_on && tasks_end 3 && job_await "$job" COMPLETED && [ ! -s batch.out ] && return
+	why "$(cat batch.out)"
+	return 1
+}
+
 # ---- one of many fails, while all stand still ----
 
 # A batch job whose client is stopped: it is waited for two seconds, with all tasks frozen,
@@ -305,23 +355,25 @@ held_end() {
 	tasks_end 3 && job_await "$job" COMPLETED && diff <(grep -v SIGCONT batch.out) <(echo "end 0")
 }
 
-# Run create; when the tasks of node1 are frozen, COMMAND. Sets rc.
+node1_frozen() {	# SECONDS
+	node-run node1 "$waitfor" "$1" cgroup \
+		"/sys/fs/cgroup/system.slice/node1_slurmstepd.scope/job_$job/step_0/user" frozen 1
+}
+
+# Run create; when the tasks of node1 are frozen, COMMAND. Sets status.
 while_frozen() {	# COMMAND…
 	local pid rc=0 seen=''
-	create "$job" "${keywords[@]}" >stdout 2>stderr &
+	create "$job" >stdout 2>stderr &
 	pid=$!
-	node-run node1 "$waitfor" "$wait_s" cgroup \
-		"/sys/fs/cgroup/system.slice/node1_slurmstepd.scope/job_$job/step_0/user" frozen 1 && seen=1
+	! node1_frozen "$wait_s" || seen=1
 	"$@" || why "\"$*\" had nothing to hit"
 	wait $pid || rc=$?
 	cat stdout stderr
 	[ -n "$seen" ] || why "the tasks were not seen frozen"
 	[ $rc != 0 ] || why "the checkpoint is complete all the same"
-	echo "status $rc"
 	status=$rc
 	[ ! -s "$reason" ]
 }
-keywords=()
 
 agent_hit() { node-run node1 pkill "-$1" -f '[c]kctl job-agent'; }	# SIGNAL
 coordinator_hit() { pkill "-$1" -f "^[c]kctl create"; }
@@ -358,22 +410,30 @@ client_killed() {
 	held_start && while_frozen client_hit KILL && [ ! -e "$images/$job.ckpt" ] && nothing_lost 22
 }
 
-# The time is up while all stand still.
+# The time is up while all stand still, which they do for at least two seconds of it.
 late_while_frozen() {
-	local took
+	local took s rc pid seen hit=''
 	held_start || return
-	create "$job" >/dev/null 2>stderr || return
-	took=$(microseconds)
-	create "$job" || return
-	took=$((($(microseconds) - took) / 1000000))
-	rm -r "$images/$job.ckpt"
-	# Of its time, two to four seconds are those with all tasks frozen.
-	keywords=("MaxWait=$((took > 3 ? took - 2 : 1))")
-	while_frozen true
-	keywords=()
-	[ "$status" = 5 ] && says "not complete within" && [ ! -e "$images/$job.ckpt" ] && nothing_lost
+	took=$SECONDS
+	create "$job" && rm -r "$images/$job.ckpt" || return
+	took=$((SECONDS - took + 1))
+	for ((s = took; s > 0 && s > took - 5; s--)); do
+		create "$job" MaxWait=$s >stdout 2>stderr &
+		pid=$! rc=0 seen=''
+		! node1_frozen $((s + 1)) || seen=1
+		wait $pid || rc=$?
+		cat stdout stderr
+		all_run_on || return
+		case $rc in
+		0) rm -r "$images/$job.ckpt" ;;
+		5) says "not complete within $s seconds" && [ ! -e "$images/$job.ckpt" ] || return ;;
+		*) why "create ended with status $rc: $(cat stderr)" && return 1 ;;
+		esac
+		[ $rc = 0 ] || [ -z "$seen" ] || { hit=1 && break; }
+	done
+	nothing_lost || return
+	[ -n "$hit" ] || { why "it was never up at the right moment" && return 4; }
 }
-microseconds() { echo "${EPOCHREALTIME/./}"; }
 
 run() {	# DESCRIPTION FUNCTION
 	local j
@@ -396,6 +456,9 @@ run "a batch script" batch_alone
 run "a batch script with a running step" batch_with_step
 run "the tasks' output is in its file" output_arrives
 run "from inside of the job" from_inside
+run "from beside its tasks" from_beside
+run "from beside those of one node" from_beside_alone
+run "steps that come and go" restless
 run "an agent is killed while all stand still" agent_killed
 run "an agent falls silent" agent_silent
 run "ckctl create is killed" coordinator_killed

@@ -449,6 +449,8 @@ static json_t *failure(struct agent *a, int rc, const char *sentence)
 {
 	json_t *text = in_step(a->at, sentence);
 
+	/* Steps end at any time: the next attempt is made without this one. */
+	a->again |= rc == CK_NOTFOUND && a->at && a->all;
 	drop(a);
 	return json_pack("{s:b, s:i, s:o, s:b, s:O}", "ok", 0, "code", rc, "text", text,
 			 "again", (int)a->again, "obstacles", a->obstacles);
