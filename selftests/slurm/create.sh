@@ -324,6 +324,7 @@ restless() {
 	batch_start <<-'END' || return
 		#!/bin/bash
 		srun --overlap ./task threads &
+		while [ ! -e d2/ready ]; do sleep 0.2; done
 		while [ ! -e d0/stop ]; do srun --overlap -N1 -n1 true || echo "status $?"; done
 		wait
 	END
