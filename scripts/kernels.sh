@@ -10,15 +10,18 @@
 #             lib/modules/$KVER   Debian's modules less hardware drivers
 #   KBUILD  the tree that modules for it are built against
 #   KROOT   the chroot in which that tree works, or nothing for the host
+#   KSUITE  the release of Debian that comes with such a kernel, but none older
+#           than the host's, as what is built here would not run there
 
 KERNEL_ALIASES="default 5.10 6.1 6.12 7.3 debug"
 
 kernel_select() {
+	KSUITE=$(host_suite)
 	case $1 in
 	default | 6.1) kernel_select_host ;;
 	5.10) kernel_select_suite "$1" bullseye bullseye-security ;;
-	6.12) kernel_select_suite "$1" trixie trixie-security ;;
-	7.3) kernel_select_suite "$1" trixie trixie-security trixie-backports ;;
+	6.12) KSUITE=trixie; kernel_select_suite "$1" trixie trixie-security ;;
+	7.3) KSUITE=trixie; kernel_select_suite "$1" trixie trixie-security trixie-backports ;;
 	debug) kernel_select_debug ;;
 	*)
 		kernel_select_host
@@ -122,17 +125,12 @@ kernel_select_suite() {
 }
 
 kernel_make_suite() {	# ALIAS SUITE POCKET… DIR
-	local alias=$1 suite=$2 dir=${*: -1} pockets=("${@:3:$#-3}") mirror security lines p target=() deb
+	local alias=$1 suite=$2 dir=${*: -1} pockets=("${@:3:$#-3}") sources=() lines p target=() deb
 	note "Making a build environment for kernel $alias: Debian $suite (once, about a minute)."
-	# shellcheck disable=SC2016 # apt expands it
-	mirror=$(apt-get indextargets --format '$(REPO_URI) $(RELEASE)' | awk '$2 !~ /-/ && /debian/ { print $1; exit }')
-	security=${mirror%/}-security
-	lines=("deb $mirror $suite main")
+	lines=$(debian_sources "$suite" "${pockets[@]}")
+	mapfile -t sources <<<"$lines"
 	for p in "${pockets[@]}"; do
-		case $p in
-		*-security) lines+=("deb $security $p main") ;;
-		*-backports) lines+=("deb $mirror $p main"); target=(-t "$p") ;;
-		esac
+		[[ $p != *-backports ]] || target=(-t "$p")
 	done
 	mkdir -p "$dir/root"
 	mmdebstrap --quiet --variant=minbase --include=make,gcc,libelf1,libssl-dev \
@@ -140,7 +138,7 @@ kernel_make_suite() {	# ALIAS SUITE POCKET… DIR
 		--dpkgopt=force-unsafe-io --dpkgopt='path-exclude=/usr/share/man/*' --dpkgopt='path-exclude=/usr/share/doc/*' \
 		--skip=cleanup/apt --customize-hook="chroot \"\$1\" apt-get -qq -y ${target[*]} -o APT::Sandbox::User=root \
 			--download-only install linux-headers-amd64 linux-image-amd64" \
-		"$suite" "$dir/root" "${lines[@]}" >&2 || die "mmdebstrap failed; see the messages above."
+		"$suite" "$dir/root" "${sources[@]}" >&2 || die "mmdebstrap failed; see the messages above."
 	mkdir -p "$dir/deb"
 	for deb in "$dir"/root/var/cache/apt/archives/linux-*.deb; do
 		case ${deb##*/} in

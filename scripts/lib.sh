@@ -37,3 +37,32 @@ once() {
 }
 
 hash_of() { sha256sum | cut -c1-12; }
+
+host_suite() {
+	# shellcheck disable=SC1091
+	(. /etc/os-release && echo "$VERSION_CODENAME")
+}
+
+# debian_sources RELEASE…: lines of a sources.list for a release of Debian and
+# its pockets (trixie trixie-security). What the host's apt has comes from where
+# it has it, anything else from the mirrors of the host's own release.
+debian_sources() {
+	# shellcheck disable=SC2016 # apt expands it
+	apt-get indextargets --format '$(CREATED_BY) $(REPO_URI) $(RELEASE)' |
+		awk -v host="$(host_suite)" -v wanted="$*" '
+		$1 == "Packages" && !seen[$2, $3]++ { uris[$3] = uris[$3] $2 " " }
+		END {
+			main = uris[host]
+			security = uris[host "-security"]
+			if (security == "") { security = main; gsub(/\/? /, "-security ", security) }
+			n = split(wanted, release, " ")
+			for (i = 1; i <= n; i++) {
+				r = release[i]
+				u = uris[r] != "" ? uris[r] : r ~ /-security$/ ? security : main
+				m = split(u, uri, " ")
+				for (j = 1; j <= m; j++)
+					print "deb", uri[j], r, "main"
+			}
+			exit main == ""
+		}' || die "The host's apt knows no mirror for $(host_suite); look at /etc/apt/sources.list."
+}

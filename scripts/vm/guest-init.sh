@@ -5,7 +5,7 @@
 # /run/vm, report its status, power off.
 #
 # /run/vm (shared with the host):
-#   config    shell variables from vm.sh      command  what to run
+#   config    shell variables from machine.sh command  what to run
 #   root/     files to lay over the root tree (the installed tools)
 #   status    the command's exit status       dmesg    the kernel log
 export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
@@ -30,7 +30,9 @@ if [ -d /run/vm/root ]; then
 		setcap cap_sys_admin+ep /usr/local/bin/ckctl
 fi
 mkdir -p "$VM_SHARE"
-mount -t 9p -o trans=virtio,version=9p2000.L,msize=524288,cache=mmap share "$VM_SHARE"
+# In a cluster others write there as well: nothing may be cached, which older
+# kernels that do not know "directio" do not do anyway.
+mount -t 9p -o "trans=virtio,version=9p2000.L,msize=524288,cache=mmap${VM_NODE:+,directio}" share "$VM_SHARE"
 if [ -n "$VM_DISK" ]; then
 	modprobe -qa virtio_blk ext4
 	mkdir -p /mnt/disk
@@ -46,7 +48,7 @@ cats=()
 if [ -n "$VM_INTERACTIVE" ]; then
 	# shellcheck disable=SC2086 # rows and columns are two words
 	stty -F /dev/hvc0 sane $VM_TTY
-	setsid -c -w bash -l <>/dev/hvc0 >&0 2>&1
+	setsid -c -w bash /run/vm/command <>/dev/hvc0 >&0 2>&1
 	status=$?
 else
 	exec {out}> >(exec cat >/dev/vm-out)

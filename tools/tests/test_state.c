@@ -5,6 +5,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -194,6 +195,7 @@ static void save(pid_t pid)
 /* In the restored process: 0, or the number of the first thing that is wrong. */
 static int look_around(void)
 {
+	struct pollfd pfd = { .fd = IN, .events = POLLIN };
 	char text[64] = "", path[256];
 	struct rlimit l;
 	struct stat st;
@@ -212,7 +214,8 @@ static int look_around(void)
 	if (write(OUT, "!", 1) != 1 || read(IN, text, sizeof(text)) != 6 ||
 	    memcmp(text, "bytes!", 6) != 0)
 		return 6;
-	if (close(OUT) < 0 || read(IN, text, 1) != 0)
+	/* The parent is about to close its own end. */
+	if (close(OUT) < 0 || poll(&pfd, 1, 10000) != 1 || read(IN, text, 1) != 0)
 		return 7;	/* somebody else has the end that is written to */
 	if (write(FULL, "x", 1) != -1 || errno != ENOSPC)
 		return 8;

@@ -14,6 +14,21 @@
  *       index                struct ckpt_run after struct ckpt_run
  *       pages                page data, each run at a multiple of 4096 bytes
  *
+ * The image of a whole job of a batch system is a directory as well:
+ *
+ *   <job>.ckpt/              0700
+ *     manifest.json          with "kind": "job"; the commit point, as above.  Names
+ *                            the parts of each generation: step, node, the tasks
+ *                            (rank, number on its node, pid), and the XXH64 that is
+ *                            in the first line of that part's manifest
+ *     lock                   held by the writer
+ *     gen-<n>/               one checkpoint
+ *       job.json             what the batch system says of the job
+ *       script, environ      of a batch job: its script, and the environment of its
+ *                            shell as in /proc/PID/environ
+ *       <step>/<node>.ckpt/  a part: what of this step ran on this node, an image as
+ *                            above; <step> is a number or "batch"
+ *
  * All files are 0600.  All integers are little endian and of fixed width, all
  * structs are padded to 8 bytes by hand.  No kernel address is ever written.
  * Every run carries the XXH64 (seed 0) of its page data; the manifest carries

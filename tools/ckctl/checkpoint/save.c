@@ -98,7 +98,7 @@ static int save_vdso(struct checkpoint *c)
 }
 
 /* The module's records come first. */
-int save_records(struct checkpoint *c)
+int checkpoint_record(struct checkpoint *c)
 {
 	struct nl_msg *msg = nl_new(c->nl, CKPT_CMD_DUMP);
 	int rc;
@@ -187,12 +187,9 @@ static int size_pages(struct checkpoint *c, uint64_t bytes, bool last)
 	return CK_OK;
 }
 
-int save_pages(struct checkpoint *c)
+int checkpoint_write(struct checkpoint *c)
 {
-	struct nl_stream stream = { .pages = take_pages, .progress = show_progress, .arg = c };
 	struct nl_msg *msg = nl_new(c->nl, CKPT_CMD_WRITE);
-	struct nl_event ev;
-	int rc = CK_OK;
 
 	if (!msg)
 		return CK_FAILED;
@@ -201,16 +198,22 @@ int save_pages(struct checkpoint *c)
 		nla_put_s32(msg, CKPT_A_INDEX_FD, image_index_fd(c->writer));
 	} else if (fcntl(image_page_fd(c->writer), F_SETFL, 0) < 0) {
 		/* Off O_DIRECT: what comes through a socket is not aligned. */
-		rc = fail_errno(errno, "cannot set the flags of the page file");
+		nlmsg_free(msg);
+		return fail_errno(errno, "cannot set the flags of the page file");
 	}
 	size_pages(c, c->res->nr_pages * CKPT_PAGE_SIZE, false);
+	return nl_request(c->nl, msg, NULL, NULL);
+}
+
+int checkpoint_written(struct checkpoint *c)
+{
+	struct nl_stream stream = { .pages = take_pages, .progress = show_progress, .arg = c };
+	struct nl_event ev;
+	struct nl_msg *msg;
+	int rc;
+
 	c->progress = progress_start("writing", c->res->nr_pages * CKPT_PAGE_SIZE);
-	if (rc)
-		nlmsg_free(msg);
-	else
-		rc = nl_request(c->nl, msg, NULL, NULL);
-	if (!rc)
-		rc = checkpoint_wait(c, CKPT_EVENT_WRITTEN, &stream, &ev);
+	rc = checkpoint_wait(c, CKPT_EVENT_WRITTEN, &stream, &ev);
 	progress_end(c->progress);
 	if (!rc)
 		rc = size_pages(c, ev.nr_bytes, true);
@@ -267,7 +270,7 @@ static int fill_meta(struct checkpoint *c)
 	return vdso_hash(m->vdso, sizeof(m->vdso));
 }
 
-int save_commit(struct checkpoint *c)
+int checkpoint_commit(struct checkpoint *c)
 {
 	struct image_writer *w = c->writer;
 	char path[PATH_MAX];

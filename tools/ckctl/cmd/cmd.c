@@ -88,13 +88,6 @@ int cmd_image_path(char *buf, size_t size, const char *arg)
 	return rc;
 }
 
-int cmd_image_open(struct image **img, char *path, size_t size, const char *arg)
-{
-	int rc = cmd_image_path(path, size, arg);
-
-	return rc ? rc : image_open(img, path);
-}
-
 int cmd_target(int argc, char **argv, const char *usage, struct target *t, struct job *job,
 	       bool *over)
 {
@@ -122,7 +115,8 @@ int cmd_target(int argc, char **argv, const char *usage, struct target *t, struc
 void cmd_request(struct checkpoint_request *req, const struct target *t, const struct job *job)
 {
 	req->cgroup = job->cgroup;
-	req->streams = job->streams;
+	req->streams = &job->streams;
+	req->nr_streams = 1;
 	req->id = job->id;
 	req->max_wait_ms = t->max_wait_ms;
 }

@@ -9,12 +9,15 @@
 #include "image/image.h"
 #include "json.h"
 #include "out.h"
+#include "parts.h"
+#include "show.h"
 
 static const char usage[] =
 	"Usage: ckctl show [--json] IMAGE[@GENERATION]\n"
 	"Show what is in an image: where it was made, its processes and threads, their memory,\n"
 	"open files, and the generations that can be restarted.  IMAGE is a path, or a name\n"
-	"looked up as NAME.ckpt in the current directory.\n";
+	"looked up as NAME.ckpt in the current directory.  Of a whole job it shows the job's\n"
+	"record, and then each of its parts: those of each step on each node.\n";
 
 static const char *const file_kinds[] = {
 	[CKPT_FILE_REG] = "file",
@@ -53,7 +56,7 @@ static uint64_t saved_bytes(const struct ckpt_rec_pages **pages, size_t nr)
 	return sum * CKPT_PAGE_SIZE;
 }
 
-static const char *time_text(int64_t seconds, char *buf, size_t size)
+const char *show_time(int64_t seconds, char *buf, size_t size)
 {
 	time_t t = (time_t)seconds;
 	struct tm tm;
@@ -73,7 +76,7 @@ static void print_meta(const struct image *img)
 
 	printf("image        %s\nname         ", img->path);
 	print_text(meta->id);
-	printf("\nmade         %s on ", time_text(meta->time, when, sizeof(when)));
+	printf("\nmade         %s on ", show_time(meta->time, when, sizeof(when)));
 	print_text(meta->host);
 	printf(" (");
 	print_text(meta->kernel);
@@ -240,12 +243,12 @@ static void print_rest(const struct image *img)
 		const struct image_generation *g = &img->generations[i];
 
 		printf("%10" PRIu32 "  %-25s  %10s\n", g->number,
-		       time_text(g->time, when, sizeof(when)),
+		       show_time(g->time, when, sizeof(when)),
 		       human_bytes(g->page_bytes + g->index_bytes + g->record_bytes));
 	}
 }
 
-static int print_image(const struct image *img)
+int show_image(const struct image *img)
 {
 	int rc;
 
@@ -369,7 +372,7 @@ static json_t *json_generations(const struct image *img)
 	return array;
 }
 
-static int print_json(const struct image *img)
+json_t *show_image_json(const struct image *img)
 {
 	const struct image_meta *meta = &img->meta;
 	json_t *argv = json_array(), *shms = json_array();
@@ -383,7 +386,7 @@ static int print_json(const struct image *img)
 			"bytes", (json_int_t)img->shms[i].rec->size, "saved_bytes",
 			(json_int_t)saved_bytes(img->shms[i].pages, img->shms[i].nr_pages),
 			"name", json_text(img->shms[i].name)));
-	return json_print(json_pack(
+	return json_pack(
 		"{s:o, s:o, s:o, s:o, s:o, s:o, s:I, s:I, s:I, s:I, s:I, s:I, s:o, s:o, s:o, s:o, s:o, s:o}",
 		"image", json_text(img->path), "id", json_text(meta->id),
 		"cgroup", json_text(meta->cgroup), "host", json_text(meta->host),
@@ -394,13 +397,13 @@ static int print_json(const struct image *img)
 		"threads", (json_int_t)meta->nr_threads, "argv", argv,
 		"processes", json_processes(img), "relaunched", json_relaunched(img),
 		"zombies", json_zombies(img), "shared_memory", shms, "generations",
-		json_generations(img)));
+		json_generations(img));
 }
 
 int cmd_show(int argc, char **argv)
 {
 	static const struct option options[] = { CMD_OPTIONS };
-	struct image *img = NULL;
+	struct parts p;
 	char path[4500];
 	int c, rc;
 
@@ -411,10 +414,13 @@ int cmd_show(int argc, char **argv)
 	}
 	if (argc - optind != 1)
 		return cmd_usage(argv, "show takes one image");
-	rc = cmd_image_open(&img, path, sizeof(path), argv[optind]);
+	rc = parts_open(&p, path, sizeof(path), argv[optind]);
 	if (rc)
 		return rc;
-	rc = out_json ? print_json(img) : print_image(img);
-	image_close(img);
+	if (out_json)
+		rc = json_print(p.job ? show_job_json(&p) : show_image_json(p.images[0]));
+	else
+		rc = p.job ? show_job(&p) : show_image(p.images[0]);
+	parts_close(&p);
 	return rc;
 }

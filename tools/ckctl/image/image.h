@@ -13,6 +13,13 @@
 #include <linux/ckpt.h>
 #include <linux/ckpt_image.h>
 
+/* What a directory <id>.ckpt can be: the image of a cgroup's processes, which is
+ * what this file is about, or that of a whole job (jobimage.h). */
+enum image_kind {
+	IMAGE_PLAIN,
+	IMAGE_JOB,
+};
+
 /* What the manifest says besides generations and checksums. */
 struct image_meta {
 	char id[256];			/* name of the job */
@@ -170,6 +177,7 @@ struct image {
 	char *path;			/* …/<id>.ckpt */
 	uid_t owner;			/* of that directory: who could have written all this */
 	struct image_meta meta;
+	uint64_t manifest;		/* tells its manifest from any other */
 	struct image_generation *generations;	/* the one that was opened last */
 	size_t nr_generations;
 	struct image_process *processes;	/* in the order of the records */
@@ -198,11 +206,14 @@ struct image {
  * success all pointers above that a process needs are non-NULL, every id
  * resolves, every run lies inside its page file.  Page data is not read. */
 int image_open(struct image **img, const char *path);
+/* The same for the image @name in the directory @at; @path is its path, for messages. */
+int image_open_at(struct image **img, int at, const char *name, const char *path);
 void image_close(struct image *img);	/* NULL is fine */
-/* What the manifest alone says about the last complete checkpoint, for lists;
- * *@bytes in all files, *@writing: another one is under way.  @meta->argv is
- * not filled. */
-int image_peek(const char *path, struct image_meta *meta, uint64_t *bytes, bool *writing);
+/* What the manifest alone says about the last complete checkpoint, for lists, of
+ * an image of either kind; *@bytes in all files, *@writing: another one is under
+ * way.  @meta->argv is not filled. */
+int image_peek(const char *path, enum image_kind *kind, struct image_meta *meta, uint64_t *bytes,
+	       bool *writing);
 /* Read all page data and compare every run's XXH64, with @threads threads (0: as
  * many as this machine is good for). */
 int image_verify_pages(const struct image *img, unsigned int threads);
