@@ -125,6 +125,32 @@ void options_register(spank_t sp)
 	}
 }
 
+/* ---- Slurm's own options ---- */
+
+/* By what it has for its cli_filter plugins. */
+static void *own_options(void)
+{
+	return dlsym(RTLD_DEFAULT, "opt");
+}
+
+static bool own_is_set(const char *name)
+{
+	bool (*is_set)(void *opt, const char *name) =
+		(bool (*)(void *, const char *))dlsym(RTLD_DEFAULT, "slurm_option_isset");
+
+	return is_set && own_options() && is_set(own_options(), name);
+}
+
+static void own_default(const char *name, const char *value)
+{
+	int (*set)(void *opt, const char *name, const char *value, bool early) =
+		(int (*)(void *, const char *, const char *, bool))
+			dlsym(RTLD_DEFAULT, "slurm_option_set");
+
+	if (set && own_options() && !own_is_set(name))
+		set(own_options(), name, value, false);
+}
+
 /* ---- judged ---- */
 
 /*
@@ -223,34 +249,13 @@ static void settle_restart_dir(struct given *g)
 		sentence[0] = '\0';
 	if (sentence[0])
 		refuse(g, sentence);
+#if SLURM_VERSION_NUMBER < SLURM_VERSION_NUM(23, 11, 0)
+	/* See task.c: there is no way into these. */
+	if (own_is_set("multi-prog"))
+		refuse(g, "with --multi-prog a step can be continued from Slurm 23.11 on");
+#endif
 	replace_text(g, path);
 	free(path);
-}
-
-/* ---- what they mean for Slurm's own options ---- */
-
-/* These are what Slurm has for its cli_filter plugins. */
-static void *own_options(void)
-{
-	return dlsym(RTLD_DEFAULT, "opt");
-}
-
-static bool own_is_set(const char *name)
-{
-	bool (*is_set)(void *opt, const char *name) =
-		(bool (*)(void *, const char *))dlsym(RTLD_DEFAULT, "slurm_option_isset");
-
-	return is_set && own_options() && is_set(own_options(), name);
-}
-
-static void own_default(const char *name, const char *value)
-{
-	int (*set)(void *opt, const char *name, const char *value, bool early) =
-		(int (*)(void *, const char *, const char *, bool))
-			dlsym(RTLD_DEFAULT, "slurm_option_set");
-
-	if (set && own_options() && !own_is_set(name))
-		set(own_options(), name, value, false);
 }
 
 /* ---- handed on ---- */

@@ -29,15 +29,16 @@ static bool find_image(spank_t sp, const struct step *step, char *image, size_t 
 {
 	const char *count = step_getenv(sp, "SLURM_RESTART_COUNT");
 	const char *named = step_getenv(sp, "CKPT_RESTART_IMAGE");
+	char cwd[PATH_MAX];
 
 	/* srun --restart-dir, or what srun was told when it was itself started again. */
 	if (!step->batch)
 		return step->restart_dir &&
 		       (size_t)snprintf(image, size, "%s", step->restart_dir) < size;
 	/* Requeued: its own last checkpoint.  (S_SLURM_RESTART_COUNT is always 0.) */
-	if (count && atoi(count) > 0) {
-		int len = snprintf(image, size, "%s/%u.ckpt", step->image_dir ? step->image_dir : ".",
-				   step->job_id);
+	if (count && atoi(count) > 0 && (step->image_dir || getcwd(cwd, sizeof(cwd)))) {
+		int len = snprintf(image, size, "%s/%u.ckpt",
+				   step->image_dir ? step->image_dir : cwd, step->job_id);
 
 		if (len > 0 && (size_t)len < size && is_complete(image))
 			return true;
