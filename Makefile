@@ -14,15 +14,17 @@ K ?= 5.10 6.12 7.3
 # Rounds of faults, minutes of soak.
 N ?= 500
 MINUTES ?= 10
-# Of the kernels, faults takes one, and only when it was asked for.
-faults_kernel = $(if $(filter command,$(firstword $(origin K))),$(firstword $(K)),default)
-faults_factor = $(if $(filter debug,$(faults_kernel)),10,1)
+# Of the kernels, some targets take one, and only when it was asked for.
+one_kernel = $(if $(filter command,$(firstword $(origin K))),$(firstword $(K)),default)
+one_factor = $(if $(filter debug,$(one_kernel)),10,1)
+in_cluster = scripts/cluster.sh run --kernel $(one_kernel) --timeout $$((2400 * $(one_factor))) -- \
+	/src/selftests/run-all.sh --dir slurm --timeout-factor $(one_factor)
 
 export PREFIX DESTDIR
 # Targets are steps with side effects; the scripts parallelise inside.
 .NOTPARALLEL:
 .PHONY: all help deps module tools selftests install uninstall demo test check \
-	check-debug check-kernels faults soak lint unit bench shell clean
+	check-debug check-kernels check-slurm cluster faults soak lint unit bench shell clean
 
 all: module tools ## build ckpt.ko and ckctl
 
@@ -74,9 +76,15 @@ check-debug: deps ## the tests on a kernel with KASAN, lockdep, kmemleak, failsl
 check-kernels: deps ## the tests on other kernels, K="5.10 6.12 7.3"
 	@for k in $(K); do scripts/check.sh --kernel $$k vm || exit; done
 
+check-slurm: deps selftests ## the tests under Slurm, in a cluster of VMs; K=6.12: Debian 13's Slurm
+	$(in_cluster)
+
+cluster: deps selftests ## a prompt in a cluster, or some tests there: T="name name"
+	$(if $(T),$(in_cluster) -v $(T),scripts/cluster.sh shell --kernel $(one_kernel))
+
 faults: deps selftests ## ckctl and tasks killed at N=500 random moments; K=debug: failing allocations, too
-	scripts/vm.sh run --kernel $(faults_kernel) --disk 2G --env TIMEOUT_FACTOR=$(faults_factor) $(SEED:%=--env SEED=%) \
-		--timeout $$((600 + 10 * $(N) * $(faults_factor))) -- /src/selftests/crashes.sh $(N)
+	scripts/vm.sh run --kernel $(one_kernel) --disk 2G --env TIMEOUT_FACTOR=$(one_factor) $(SEED:%=--env SEED=%) \
+		--timeout $$((600 + 10 * $(N) * $(one_factor))) -- /src/selftests/crashes.sh $(N)
 
 soak: deps selftests ## checkpoint, kill, restart for MINUTES=n: does anything grow?
 	scripts/vm.sh run --disk 2G --timeout $$((600 + 60 * $(MINUTES))) -- /src/selftests/soak.sh $(MINUTES)

@@ -1,32 +1,24 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=bash
 #
-# What the test scripts share: TAP, and jobs that get checkpointed. A test is
-# a function that returns non-zero after saying why with "why".
+# What the test scripts share besides TAP: jobs that get checkpointed.
 #
 # Everything happens in a directory of its own on a file system that knows
 # O_DIRECT if there is one (/mnt/disk), which goes away at the end.
 
-set -u
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-wait_s=$((30 * ${TIMEOUT_FACTOR:-1}))	# for anything that is sure to happen
-nr_results=0 nr_failed=0
-
-if [ ! -e /run/vm/config ]; then
-	echo "1..0 # SKIP this runs only in a test VM: scripts/vm.sh run -- /src/selftests/${0##*/}"
-	exit 4
-fi
+# shellcheck source=selftests/tap.sh
+. "$here/tap.sh"
 
 top=/tmp
 [ ! -d /mnt/disk ] || top=/mnt/disk
-work=$(mktemp -d -p "$top" test.XXXXXX)
+tap_begin "$(mktemp -d -p "$top" test.XXXXXX)"
 bin=$work/bin images=$work/images
 # An ordinary user's jobs must be able to run them and to write beside them.
 chmod 755 "$work"
 mkdir "$images"
 cp -r "$here/build" "$bin"
 waitfor=$bin/waitfor
-reason=$work/reason
 
 cgroup_here=/sys/fs/cgroup$(sed -n 's/^0:://p' /proc/self/cgroup)
 cgroup_here=${cgroup_here%/}
@@ -48,40 +40,13 @@ draw() {	# VARIABLE BELOW
 microseconds() { echo "${EPOCHREALTIME/./}"; }
 pause_us() { read -r -t "$(($1 / 1000000)).$(printf %06d $(($1 % 1000000)))" -u "$never"; }
 
-why() {	# SENTENCE… or standard input
-	{ if [ $# -gt 0 ]; then echo "$*"; else cat; fi; } >>"$reason"
-}
-
-# Run a test; its standard output and error are shown only when it fails.
-check() {	# NAME FUNCTION [ARG…]
-	local name=$1 rc=0
-	shift
-	: >"$reason"
-	"$@" >"$work/log" 2>&1 </dev/null || rc=$?
-	nr_results=$((nr_results + 1))
-	case $rc in
-	0) echo "ok $nr_results - $name" ;;
-	4) echo "ok $nr_results - $name # SKIP $(head -n 1 "$reason")" ;;
-	*)
-		nr_failed=$((nr_failed + 1))
-		# What explains a result comes before it.
-		tail -n 40 "$work/log" | sed 's/^/#   /'
-		sed 's/^/# /' "$reason"
-		echo "not ok $nr_results - $name"
-		;;
-	esac
-	return 0
-}
-
 finish() {
 	local d
 	for d in "$cgroup_here"/ckpt-*/; do
 		[ ! -d "$d" ] || job_cleanup "$(basename "${d%/}" | sed 's/^ckpt-//')"
 	done
 	rm -rf "$work"
-	echo "1..$nr_results"
-	[ $nr_failed = 0 ]
-	exit
+	tap_end
 }
 
 # ---- jobs: the program NAME runs with the directory $work/NAME ----

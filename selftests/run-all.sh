@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-#   selftests/run-all.sh [-v] [--timeout-factor N] [--queue DIR] [TEST…]
+#   selftests/run-all.sh [-v] [--timeout-factor N] [--queue DIR] [--dir DIR] [TEST…]
 #
 # Run the tests as root inside a test VM ("make check" and "make test T=…" do
 # that): those named, by path or by name, else those that the file
@@ -16,18 +16,22 @@
 # what "timeout=N" says in the file NAME.settings beside it or in a comment at
 # the top of a script.
 #
+# With --dir, the tests are those of another directory here: "--dir slurm" runs
+# selftests/slurm in a cluster ("make check-slurm").
+#
 # With --queue, the machines that share DIR share the tests: each test is run by
 # the one that comes to it first.
 set -uo pipefail
 
 here=$(cd "$(dirname "$0")" && pwd)
 splats=$here/../scripts/vm/kernel-splats
-verbose='' factor=1 queue=
+verbose='' factor=1 queue='' dir=$here
 while [ $# -gt 0 ]; do
 	case $1 in
 	-v) verbose=1; shift ;;
 	--timeout-factor) factor=$2; shift 2 ;;
 	--queue) queue=$2; shift 2 ;;
+	--dir) dir=$here/$2; shift 2 ;;
 	*) break ;;
 	esac
 done
@@ -40,25 +44,25 @@ fi
 
 find_test() {
 	local f
-	for f in "$1" "$here/$1" "$here/$1.sh" "$here/build/$1" "$here/build/test_$1"; do
+	for f in "$1" "$dir/$1" "$dir/$1.sh" "$dir/build/$1" "$dir/build/test_$1"; do
 		if [ -f "$f" ] && [ -x "$f" ]; then
 			echo "$f"
 			return
 		fi
 	done
 	# A test that is not there must fail, not vanish.
-	echo "$here/$1"
+	echo "$dir/$1"
 }
 
 tests=()
-if [ $# -eq 0 ] && [ -f "$here/TESTS" ]; then
-	mapfile -t names < <(sed 's/#.*//; s/[[:space:]]*$//; /^$/d' "$here/TESTS")
+if [ $# -eq 0 ] && [ -f "$dir/TESTS" ]; then
+	mapfile -t names < <(sed 's/#.*//; s/[[:space:]]*$//; /^$/d' "$dir/TESTS")
 	set -- "${names[@]}"
 fi
 if [ $# -gt 0 ]; then
 	for t in "$@"; do tests+=("$(find_test "$t")"); done
 else
-	for t in "$here"/*.sh "$here"/build/test_*; do
+	for t in "$dir"/*.sh "$dir"/build/test_*; do
 		case ${t##*/} in
 		run-*.sh | lib*.sh) ;;
 		*) if [ -f "$t" ] && [ -x "$t" ]; then tests+=("$t"); fi ;;
@@ -106,19 +110,26 @@ show_kernel() {
 	tail -n 100 "$work/kernel" | sed 's/^/#   /'
 }
 
+# Processes that a test left behind.
+strangers() {
+	local p
+	for p in /proc/[0-9]*; do
+		p=${p#/proc/}
+		[[ "$before $$ $runner " == *" $p "* ]] || echo "$p"
+	done
+}
+
 # End what a test left behind, thawed so that it can die, and its cgroups.
 tidy() {
-	local p d again roots=(/sys/fs/cgroup/*/)
+	local d again roots=(/sys/fs/cgroup/*/)
 	for again in 1 2 3; do
 		for d in "${roots[@]}"; do
 			[ ! -d "$d" ] || while read -r d; do
 				echo 0 >"$d/cgroup.freeze"
 			done < <(find "$d" -type d)
 		done
-		for p in /proc/[0-9]*; do
-			p=${p#/proc/}
-			[[ "$before $$ $runner " == *" $p "* ]] || kill -9 "$p"
-		done
+		# shellcheck disable=SC2046 # one word each
+		kill -9 $(strangers)
 		# Removing a cgroup works once its last process is gone for good.
 		roots=(/sys/fs/cgroup/*/)
 		[ -d "${roots[0]}" ] || break
@@ -126,6 +137,10 @@ tidy() {
 		read -r -t 0."$again" -u "$pause"
 	done 2>/dev/null
 }
+
+# A directory may have a way of its own to do that.
+# shellcheck source=/dev/null
+[ ! -f "$dir/tidy.sh" ] || . "$dir/tidy.sh"
 
 # One line that test $name said. Lines between cases explain the next one and
 # are shown if that failed. Sets plan, cases, bad.

@@ -65,6 +65,7 @@ node_daemons() {
 	[ -z "$ctld" ] || wait "$ctld" || node_die "slurmctld does not start"
 }
 
+export CKPT_NODES=$VM_NODES CKPT_SHARE=$VM_SHARE	# for tests
 node_network
 node_files
 node-run --serve </dev/null >/dev/null 2>&1 &

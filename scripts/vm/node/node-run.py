@@ -130,7 +130,7 @@ def connect(node):
         conn.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 3)
         conn.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 3)
         conn.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 5)
-        conn.settimeout(20)
+        conn.settimeout(10)
         try:
             conn.bind(("", port))
             conn.connect((node, PORT))
