@@ -28,6 +28,8 @@ static const struct command commands[] = {
 	{ "status", cmd_status, "show the kernel module and its sessions" },
 	{ "thaw", cmd_thaw, "let a job run on that was left frozen" },
 	{ "help", cmd_help, "show this, or the help of one command" },
+	/* What ckctl itself starts is not listed. */
+	{ "job-agent", cmd_job_agent, NULL },
 };
 
 #define NR_COMMANDS (sizeof(commands) / sizeof(commands[0]))
@@ -39,7 +41,8 @@ static void help(FILE *to)
 	fputs("Usage: ckctl [--json] [-q] COMMAND [ARGUMENT]…\n"
 	      "Checkpoint and restart of running programs.\n\nCommands:\n", to);
 	for (i = 0; i < NR_COMMANDS; i++)
-		fprintf(to, "  %-8s  %s\n", commands[i].name, commands[i].help);
+		if (commands[i].help)
+			fprintf(to, "  %-8s  %s\n", commands[i].name, commands[i].help);
 	fputs("\nOptions:\n"
 	      "      --json     results as JSON\n"
 	      "  -q, --quiet    no progress, no notices\n"

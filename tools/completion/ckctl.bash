@@ -26,6 +26,12 @@ _ckctl_jobs() {	# the names of the running jobs
 	done
 }
 
+_ckctl_slurm_jobs() {	# the user's running jobs of Slurm and their steps
+	command -v squeue >/dev/null || return
+	squeue -h --me -t running -o %i 2>/dev/null
+	squeue -h --me --steps -o %i 2>/dev/null
+}
+
 _ckctl_images() {	# WORD: images by path and, here, by name
 	local path
 	compgen -d -X '!*.ckpt' -- "$1"
@@ -70,7 +76,9 @@ _ckctl() {
 	else
 		case $command in
 		run) mapfile -t COMPREPLY < <(compgen -c -- "$word"; compgen -f -- "$word") ;;
-		create | check | thaw)
+		create)
+			mapfile -t COMPREPLY < <(compgen -W "$(_ckctl_jobs; _ckctl_slurm_jobs)" -- "$word") ;;
+		check | thaw)
 			mapfile -t COMPREPLY < <(compgen -W "$(_ckctl_jobs)" -- "$word") ;;
 		restart | show | verify)
 			mapfile -t COMPREPLY < <(compgen -W "$(_ckctl_images "$word")" -- "$word") ;;

@@ -6,9 +6,10 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "image/image.h"
+#include "image/jobimage.h"
 
 #define SYNTHETIC_PID	1000	/* and its child, one higher */
+#define SYNTHETIC_ANEW	(SYNTHETIC_PID + 60)	/* its child, too: one that is started anew */
 
 /* A directory for this test, removed by scratch_remove(). */
 const char *scratch(void);
@@ -26,5 +27,15 @@ bool synthetic_matches(const struct image *img, uint32_t seed);
 int open_quietly(struct image **img, const char *path, char *sentence, unsigned int size);
 /* Open and verify all pages quietly. */
 int prove_quietly(const char *path, char *sentence, unsigned int size);
+
+/* The image of a job of three parts, each as above: batch on n1, step 0 on n1 and n2. */
+int synthetic_job_write(const char *dir, const char *id, uint32_t seed, unsigned int keep);
+/* The same in steps. */
+int synthetic_job_fill(struct job_image_writer *w, uint32_t seed, struct image_meta *meta);
+/* All of it is proved and is what synthetic_job_write(…, @seed) wrote. */
+bool synthetic_job_matches(const struct job_image *img, uint32_t seed);
+int open_job_quietly(struct job_image **img, const char *path, char *sentence, unsigned int size);
+/* Open, and verify all parts, quietly. */
+int prove_job_quietly(const char *path, char *sentence, unsigned int size);
 
 #endif

@@ -17,6 +17,14 @@
 #include "synthetic.h"
 #include "tap.h"
 
+/* What is written: the image of a cgroup or that of a job. */
+static const struct kind {
+	const char *what;
+	int (*write)(const char *dir, const char *id, uint32_t seed, unsigned int keep);
+	int (*holds)(const char *id, uint32_t old, uint32_t new);
+	unsigned int entries;		/* of a complete image with one generation */
+} *kind;
+
 /* Run a writer up to its @nr-th stop at a system call and kill it there; true
  * when it ended by itself before. */
 static bool write_and_die(const char *id, uint32_t seed, unsigned int nr)
@@ -28,7 +36,7 @@ static bool write_and_die(const char *id, uint32_t seed, unsigned int nr)
 		if (ptrace(PTRACE_TRACEME, 0, NULL, NULL) < 0)
 			_exit(99);
 		raise(SIGSTOP);
-		_exit(synthetic_write(scratch(), id, seed, 1));
+		_exit(kind->write(scratch(), id, seed, 1));
 	}
 	if (pid < 0 || waitpid(pid, &status, 0) != pid || WIFEXITED(status))
 		return true;
@@ -61,6 +69,24 @@ static int holds(const char *id, uint32_t old, uint32_t new)
 	return rc;
 }
 
+static int job_holds(const char *id, uint32_t old, uint32_t new)
+{
+	char sentence[512] = "";
+	struct job_image *img;
+	int rc = open_job_quietly(&img, scratch_image(id), sentence, sizeof(sentence));
+
+	if (rc == CK_NOTFOUND)
+		return 0;
+	if (rc) {
+		diag("%s", sentence);
+		return -1;
+	}
+	rc = synthetic_job_matches(img, old) ? (int)old :
+	     synthetic_job_matches(img, new) ? (int)new : -1;
+	job_image_close(img);
+	return rc;
+}
+
 static unsigned int entries(const char *path)
 {
 	unsigned int nr = 0;
@@ -73,51 +99,78 @@ static unsigned int entries(const char *path)
 	return nr - 2;
 }
 
-int main(void)
+static void replace(void)
 {
-	unsigned int nr, bad = 0, kept = 0, replaced = 0, none = 0, first = 0, leftovers = 0;
+	unsigned int nr, bad = 0, kept = 0, replaced = 0, leftovers = 0;
+	char id[16];
 	bool ended;
 	int what;
 
+	snprintf(id, sizeof(id), "c%s", kind->what);
+	kind->write(scratch(), id, 1, 1);
+	for (nr = 1, ended = false; !ended; nr++) {
+		ended = write_and_die(id, 11, nr);
+		what = kind->holds(id, 1, 11);
+		kept += what == 1;
+		replaced += what == 11;
+		bad += what != 1 && what != 11;
+		/* The former one again, by a writer that meets the leftovers. */
+		if (what != 1 || ended)
+			bad += kind->write(scratch(), id, 1, 1) != CK_OK;
+		if (what != 1)
+			leftovers += entries(scratch_image(id)) != kind->entries;
+	}
+	diag("%u kills: %u with the former checkpoint, %u with the new one", nr - 1, kept, replaced);
+	ok(bad == 0, "%s: a complete checkpoint is there after every kill", kind->what);
+	ok(kept > 20 && replaced > 1, "%s: kills happened before and after the commit", kind->what);
+	ok(leftovers == 0, "%s: the next writer removes what a dead one left", kind->what);
+}
+
+static void begin(void)
+{
+	unsigned int nr, bad = 0, none = 0, first = 0;
+	bool ended;
+	int what;
+
+	for (nr = 1, ended = false; !ended; nr++) {
+		char id[32];
+
+		snprintf(id, sizeof(id), "first%s%u", kind->what, nr);
+		ended = write_and_die(id, 21, nr);
+		what = kind->holds(id, 21, 21);
+		none += what == 0;
+		first += what == 21;
+		bad += what < 0;
+		bad += kind->write(scratch(), id, 31, 1) != CK_OK || kind->holds(id, 31, 31) != 31 ||
+		       entries(scratch_image(id)) != kind->entries;
+	}
+	diag("%u kills of a first writer: %u with nothing, %u with the checkpoint", nr - 1, none, first);
+	ok(bad == 0, "%s: a first checkpoint is there completely or not at all", kind->what);
+	ok(none > 20 && first > 1, "%s: kills happened before and after its commit", kind->what);
+}
+
+int main(void)
+{
+	static const struct kind kinds[] = {
+		{ "cgroup", synthetic_write, holds, 2 },
+		{ "job", synthetic_job_write, job_holds, 3 },
+	};
+	bool ended;
+
+	/* Thousands of manifests: not where each fsync(2) waits for a disk. */
+	if (!getenv("TMPDIR") && access("/dev/shm", W_OK) == 0)
+		setenv("TMPDIR", "/dev/shm", 1);
+	kind = &kinds[0];
 	ended = write_and_die("try", 1, 1);
 	if (ended && access(scratch_image("try"), F_OK) < 0) {
 		skip("no ptrace(2) here");
 		scratch_remove();
 		return done();
 	}
-	synthetic_write(scratch(), "c", 1, 1);
-	for (nr = 1, ended = false; !ended; nr++) {
-		ended = write_and_die("c", 2, nr);
-		what = holds("c", 1, 2);
-		kept += what == 1;
-		replaced += what == 2;
-		bad += what != 1 && what != 2;
-		/* The former one again, by a writer that meets the leftovers. */
-		if (what != 1 || ended)
-			bad += synthetic_write(scratch(), "c", 1, 1) != CK_OK;
-		if (what != 1)
-			leftovers += entries(scratch_image("c")) != 2;
+	for (; kind < kinds + 2; kind++) {
+		replace();
+		begin();
 	}
-	diag("%u kills: %u with the former checkpoint, %u with the new one", nr - 1, kept, replaced);
-	ok(bad == 0, "a complete checkpoint is there after every kill");
-	ok(kept > 20 && replaced > 1, "kills happened before and after the commit");
-	ok(leftovers == 0, "the next writer removes what a dead one left");
-
-	for (nr = 1, ended = false, bad = 0; !ended; nr++) {
-		char id[32];
-
-		snprintf(id, sizeof(id), "first%u", nr);
-		ended = write_and_die(id, 3, nr);
-		what = holds(id, 3, 3);
-		none += what == 0;
-		first += what == 3;
-		bad += what < 0;
-		bad += synthetic_write(scratch(), id, 4, 1) != CK_OK || holds(id, 4, 4) != 4 ||
-		       entries(scratch_image(id)) != 2;
-	}
-	diag("%u kills of a first writer: %u with nothing, %u with the checkpoint", nr - 1, none, first);
-	ok(bad == 0, "a first checkpoint is there completely or not at all");
-	ok(none > 20 && first > 1, "kills happened before and after its commit");
 	scratch_remove();
 	return done();
 }

@@ -14,6 +14,21 @@
  *       index                struct ckpt_run after struct ckpt_run
  *       pages                page data, each run at a multiple of 4096 bytes
  *
+ * The image of a whole job of a batch system is a directory as well:
+ *
+ *   <job>.ckpt/              0700
+ *     manifest.json          with "kind": "job"; the commit point, as above.  Names
+ *                            the parts of each generation: step, node, the tasks
+ *                            (rank, number on its node, pid), and the XXH64 that is
+ *                            in the first line of that part's manifest
+ *     lock                   held by the writer
+ *     gen-<n>/               one checkpoint
+ *       job.json             what the batch system says of the job
+ *       script, environ      of a batch job: its script, and the environment of its
+ *                            shell as in /proc/PID/environ
+ *       <step>/<node>.ckpt/  a part: what of this step ran on this node, an image as
+ *                            above; <step> is a number or "batch"
+ *
  * All files are 0600.  All integers are little endian and of fixed width, all
  * structs are padded to 8 bytes by hand.  No kernel address is ever written.
  * Every run carries the XXH64 (seed 0) of its page data; the manifest carries
@@ -23,9 +38,10 @@
  * bytes.  A CKPT_REC_PROCESS opens a process: all per-process records up to the
  * next one belong to it.  Likewise CKPT_REC_THREAD opens a thread of that
  * process.  Records with an id (SHM, FILE, PIPE) stand for objects that are
- * named by id elsewhere.  A CKPT_REC_ZOMBIE stands for itself.  A reader refuses
- * an image that has a record of an unknown type without CKPT_RECORD_OPTIONAL, and
- * skips one with it.
+ * named by id elsewhere.  A CKPT_REC_ZOMBIE stands for itself.  A CKPT_REC_RELAUNCH
+ * stands for a process that is not saved but started anew; those that are saved
+ * come before it.  A reader refuses an image that has a record of an unknown type
+ * without CKPT_RECORD_OPTIONAL, and skips one with it.
  *
  * Here are the records that the module writes; ckctl's are in ckpt_image_tool.h.
  */
@@ -81,6 +97,7 @@ struct ckpt_record {
  * @CKPT_REC_EPOLL: struct ckpt_rec_epoll, then struct ckpt_epoll_watch[]
  * @CKPT_REC_LOCK: struct ckpt_rec_lock
  * @CKPT_REC_CPUS: struct ckpt_rec_cpus, then the CPU mask, once
+ * @CKPT_REC_RELAUNCH: struct ckpt_rec_relaunch, then program, mark, arguments, environment
  * @__CKPT_REC_MAX: one more than the last
  */
 enum ckpt_record_type {
@@ -113,6 +130,7 @@ enum ckpt_record_type {
 	CKPT_REC_EPOLL,
 	CKPT_REC_LOCK,
 	CKPT_REC_CPUS,
+	CKPT_REC_RELAUNCH,
 	__CKPT_REC_MAX,
 };
 

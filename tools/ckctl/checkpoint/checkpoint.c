@@ -1,40 +1,23 @@
 // SPDX-License-Identifier: GPL-2.0
-/*
- * The job's stand-still is the product: what can be done before FREEZE or after
- * THAW is done there.  In between there are one read of most things, no
- * allocation that could be avoided, and nothing that waits for a disk.
- */
+/* The driver of one checkpoint, and what bounds any of them: MaxWait, signals, retries. */
 #include <errno.h>
-#include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <time.h>
 #include <unistd.h>
 
-#include <netlink/attr.h>
-#include <netlink/msg.h>
-
 #include "context.h"
 #include "job/cgroup.h"
 #include "out.h"
-#include "state/objects.h"
-
-/* Frozen on purpose while a disk is written to; our death thaws in any case. */
-#define HELD_DEADLINE_MS	(3600 * 1000U)
-
-/* Descriptors of the job's descriptors: each holds a page of kernel memory. */
-#define MAX_EARLY_ROOM	8192
 
 /* Of one checkpoint; the pauses between them double, a second and a half in all. */
 #define MAX_ATTEMPTS	8
 #define FIRST_PAUSE_NS	10000000L
 
-static uint64_t now_ns(void)
+uint64_t checkpoint_now_ns(void)
 {
 	struct timespec ts;
 
@@ -42,24 +25,33 @@ static uint64_t now_ns(void)
 	return (uint64_t)ts.tv_sec * 1000000000 + (uint64_t)ts.tv_nsec;
 }
 
-static bool is_held(const struct checkpoint *c)
+bool checkpoint_is_held(const struct checkpoint *c)
 {
 	return c->req->stop || c->req->kill || c->req->leave_frozen;
 }
 
 /* ---- time ---- */
 
-/* What MaxWait leaves, in ms; -1 without one. */
-static int remaining_ms(const struct checkpoint *c)
+void checkpoint_group_begin(struct checkpoint_group *group, unsigned int nr, int stop_fd)
 {
-	uint64_t spent = (now_ns() - c->start_ns) / 1000000;
+	*group = (struct checkpoint_group){ .start_ns = checkpoint_now_ns(), .nr = nr,
+					    .stop_fd = stop_fd };
+}
 
-	if (!c->req->max_wait_ms)
+static int remaining_ms(const struct checkpoint_group *group, uint64_t max_wait_ms)
+{
+	uint64_t spent = (checkpoint_now_ns() - group->start_ns) / 1000000;
+
+	if (!max_wait_ms)
 		return -1;
-	if (spent >= c->req->max_wait_ms)
+	if (spent >= max_wait_ms)
 		return 0;
-	return c->req->max_wait_ms - spent > INT32_MAX ? INT32_MAX :
-							 (int)(c->req->max_wait_ms - spent);
+	return max_wait_ms - spent > INT32_MAX ? INT32_MAX : (int)(max_wait_ms - spent);
+}
+
+int checkpoint_remaining_ms(const struct checkpoint *c)
+{
+	return remaining_ms(c->group, c->req->max_wait_ms);
 }
 
 static int too_late(const struct checkpoint *c)
@@ -71,30 +63,37 @@ static int too_late(const struct checkpoint *c)
 /* Between two steps: has MaxWait passed, was a signal sent? */
 int checkpoint_may_go_on(const struct checkpoint *c)
 {
-	struct signalfd_siginfo info;
+	struct pollfd pfd = { .fd = c->group->stop_fd, .events = POLLIN };
 
-	if (remaining_ms(c) == 0)
+	if (checkpoint_remaining_ms(c) == 0)
 		return too_late(c);
-	if (read(c->signal_fd, &info, sizeof(info)) == sizeof(info))
-		return fail(CK_FAILED, "interrupted");
-	return CK_OK;
+	return poll(&pfd, 1, 0) > 0 ? fail(CK_FAILED, "interrupted") : CK_OK;
 }
 
 int checkpoint_wait(struct checkpoint *c, enum ckpt_event event, const struct nl_stream *stream,
 		    struct nl_event *ev)
 {
-	int rc = nl_wait(c->nl, event, remaining_ms(c), stream, ev);
+	int rc = nl_wait(c->nl, event, checkpoint_remaining_ms(c), stream, ev);
 
 	/* Gone, or changed under us; the next attempt will not meet it. */
 	if (rc && ev)
 		c->fleeting =
 			ev->event == CKPT_EVENT_FAILED && (ev->err == EAGAIN || ev->err == ESRCH);
-	return rc == CK_TIMEOUT && remaining_ms(c) == 0 ? too_late(c) : rc;
+	return rc == CK_TIMEOUT && checkpoint_remaining_ms(c) == 0 ? too_late(c) : rc;
 }
 
-/* ---- before the freeze ---- */
+bool checkpoint_try_again(const struct checkpoint_group *group, uint64_t max_wait_ms, int number)
+{
+	struct timespec pause = { .tv_nsec = FIRST_PAUSE_NS << number };
 
-static int watch_signals(struct checkpoint *c)
+	/* Nothing tells when the processes have become what they are about to be. */
+	if (number >= MAX_ATTEMPTS - 1 || remaining_ms(group, max_wait_ms) == 0)
+		return false;
+	nanosleep(&pause, NULL);
+	return true;
+}
+
+int checkpoint_signal_fd(void)
 {
 	sigset_t set;
 
@@ -104,302 +103,49 @@ static int watch_signals(struct checkpoint *c)
 	sigaddset(&set, SIGHUP);
 	sigaddset(&set, SIGQUIT);
 	sigprocmask(SIG_BLOCK, &set, NULL);
-	c->signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
-	return c->signal_fd < 0 ? fail_errno(errno, "cannot watch for signals") : CK_OK;
-}
-
-/* Six descriptors a process; and no page fault of ours while the job waits. */
-static void raise_limits(struct checkpoint *c)
-{
-	struct rlimit l = { 0 };
-
-	if (getrlimit(RLIMIT_NOFILE, &l) == 0 && l.rlim_cur < l.rlim_max) {
-		l.rlim_cur = l.rlim_max;
-		setrlimit(RLIMIT_NOFILE, &l);
-	}
-	c->early_room = l.rlim_cur / 2 < MAX_EARLY_ROOM ? l.rlim_cur / 2 : MAX_EARLY_ROOM;
-	mlockall(MCL_CURRENT);
-}
-
-static int open_processes(struct checkpoint *c)
-{
-	pid_t *pids;
-	size_t nr, i;
-	int rc = cgroup_pids(c->cgroup_fd, &pids, &nr);
-
-	if (rc)
-		return rc;
-	c->early = calloc(nr ? nr : 1, sizeof(*c->early));
-	if (!c->early)
-		rc = fail(CK_FAILED, "out of memory");
-	else if (!nr)
-		rc = fail(CK_NOTFOUND, "there is no process in %s: the job has ended",
-			  c->req->cgroup);
-	for (i = 0; i < nr && !rc; i++) {
-		int err = proc_open(&c->early[c->nr_early], pids[i]);
-
-		if (!err)
-			err = proc_follow(&c->early[c->nr_early++]);
-		if (!err)
-			continue;
-		/* Looked at again when it is frozen, or gone. */
-		if (err != ENOENT && err != ESRCH)
-			rc = fail_errno(err, "cannot open /proc/%d", pids[i]);
-	}
-	free(pids);
-	return rc;
-}
-
-/* The same as will be done while it is frozen, for nothing: everything that is
- * slow only the first time is done then.  Its result is not looked at. */
-static void rehearse(struct checkpoint *c)
-{
-	struct dump d = {
-		.nr_procs = c->nr_early, .early_room = c->early_room, .rehearsal = true,
-		.streams = c->req->streams,
-	};
-	size_t i;
-
-	d.procs = calloc(c->nr_early ? c->nr_early : 1, sizeof(*d.procs));
-	if (!d.procs)
-		return;
-	for (i = 0; i < d.nr_procs; i++)
-		proc_move(&d.procs[i], &c->early[i]);
-	if (!state_check(&d))
-		objects_rehearse(&d, c->writer);
-	/* The descriptors are to be used again. */
-	for (i = 0; i < d.nr_procs; i++)
-		proc_move(&c->early[i], &d.procs[i]);
-	d.nr_procs = 0;
-	dump_free(&d);
-}
-
-static int make_messages(struct checkpoint *c)
-{
-	c->snapshot = nl_new(c->nl, CKPT_CMD_SNAPSHOT);
-	c->thaw = nl_new(c->nl, CKPT_CMD_THAW);
-	if (!c->snapshot || !c->thaw)
-		return CK_FAILED;
-	nla_put_u32(c->snapshot, CKPT_A_MODE, is_held(c) ? CKPT_MODE_HELD : CKPT_MODE_COW);
-	if (c->req->leave_frozen)
-		nla_put_flag(c->thaw, CKPT_A_LEAVE_FROZEN);
-	return CK_OK;
-}
-
-static int prepare(struct checkpoint *c)
-{
-	int rc;
-
-	raise_limits(c);
-	rc = watch_signals(c);
-	if (!rc)
-		rc = nl_open(&c->nl);
-	if (rc)
-		return rc;
-	nl_watch(c->nl, c->signal_fd);
-	rc = nl_info(c->nl, &c->info);
-	if (!rc)
-		rc = cgroup_open(c->req->cgroup, &c->cgroup_fd);
-	if (!rc)
-		rc = open_processes(c);
-	if (!rc && !c->req->check_only)
-		rc = image_begin(&c->writer, c->req->image_dir, c->req->id);
-	if (!rc)
-		rc = make_messages(c);
-	if (!rc)
-		rehearse(c);
-	return rc;
-}
-
-/* ---- frozen ---- */
-
-/* Frozen is not a lock: SIGKILL still takes a process away. */
-static int gone(struct checkpoint *c, int err, const char *what, pid_t pid)
-{
-	c->fleeting = err == ESRCH || err == ENOENT;
-	return fail_errno(err, "%s process %d", what, pid);
-}
-
-/* The processes that are frozen, opened early or now. */
-static int adopt_processes(struct checkpoint *c, const struct nl_event *ev)
-{
-	struct dump *d = &c->dump;
-	size_t i, n = 0;
-
-	d->streams = c->req->streams;
-	d->cgroup_fd = c->cgroup_fd;
-	d->groups = c->req->groups;
-	d->procs = calloc(ev->nr_pids ? ev->nr_pids : 1, sizeof(*d->procs));
-	if (!d->procs)
-		return fail(CK_FAILED, "out of memory");
-	for (i = 0; i < ev->nr_pids; i++) {
-		struct proc *p = &d->procs[i];
-		int err = 0;
-
-		while (n < c->nr_early && c->early[n].pid < ev->pids[i])
-			n++;
-		if (n < c->nr_early && c->early[n].pid == ev->pids[i])
-			proc_move(p, &c->early[n]);
-		else
-			err = proc_open(p, ev->pids[i]);
-		d->nr_procs = i + 1;
-		if (err)
-			return gone(c, err, "cannot open", ev->pids[i]);
-	}
-	return CK_OK;
-}
-
-static int send_proofs(struct checkpoint *c)
-{
-	const struct dump *d = &c->dump;
-	int fds[CKPT_MAX_FDS];
-	struct nl_msg *msg;
-	size_t i, n;
-	int rc = CK_OK;
-
-	for (i = 0; i < d->nr_procs && !rc; i += n) {
-		for (n = 0; n < CKPT_MAX_FDS && i + n < d->nr_procs; n++)
-			fds[n] = d->procs[i + n].mem_fd;
-		msg = nl_new(c->nl, CKPT_CMD_PROVE);
-		if (!msg)
-			return CK_FAILED;
-		nla_put(msg, CKPT_A_MEM_FDS, (int)(n * sizeof(fds[0])), fds);
-		rc = nl_request(c->nl, msg, NULL, NULL);
-	}
-	return rc;
-}
-
-/* What was opened early proves nothing for a process that has called exec since. */
-static int prove(struct checkpoint *c)
-{
-	struct dump *d = &c->dump;
-	bool all = true;
-	size_t i;
-	int rc;
-
-	for (i = 0; i < d->nr_procs; i++)
-		all &= d->procs[i].mem_fd >= 0;
-	if (all) {
-		rc = send_proofs(c);
-		if (rc != CK_PERM)
-			return rc;
-	}
-	for (i = 0; i < d->nr_procs; i++) {
-		struct proc *p = &d->procs[i];
-
-		proc_follow(p);
-		if (p->mem_fd >= 0)
-			close(p->mem_fd);
-		p->mem_fd = openat(p->dir_fd, "mem", O_RDONLY | O_CLOEXEC);
-		if (p->mem_fd < 0)
-			return gone(c, errno, "you may not read the memory of", p->pid);
-	}
-	return send_proofs(c);
-}
-
-static int freeze(struct checkpoint *c)
-{
-	struct nl_msg *msg = nl_new(c->nl, CKPT_CMD_FREEZE);
-	uint32_t deadline = is_held(c) ? HELD_DEADLINE_MS : CKPT_DEFAULT_DEADLINE_MS;
-	uint32_t patience = CKPT_DEFAULT_FREEZE_MS;
-	int left = remaining_ms(c), rc;
-	struct nl_event ev;
-
-	if (!msg)
-		return CK_FAILED;
-	if (left >= 0 && (uint32_t)left < deadline)
-		deadline = (uint32_t)left + 1;
-	/* Time is left for the module to say which task could not be stopped. */
-	if (left >= 0 && (uint32_t)left / 8 * 7 < patience)
-		patience = (uint32_t)left / 8 * 7 + 1;
-	nla_put_s32(msg, CKPT_A_CGROUP_FD, c->cgroup_fd);
-	nla_put_u32(msg, CKPT_A_FREEZE_MS, patience);
-	nla_put_u32(msg, CKPT_A_DEADLINE_MS, deadline);
-	c->frozen_ns = now_ns();
-	rc = nl_request(c->nl, msg, NULL, NULL);
-	if (!rc)
-		rc = checkpoint_wait(c, CKPT_EVENT_FROZEN, NULL, &ev);
-	/* Who froze it before us decides when it runs on. */
-	if (!rc && ev.was_frozen && !c->req->leave_frozen)
-		nla_put_flag(c->thaw, CKPT_A_LEAVE_FROZEN);
-	if (!rc)
-		rc = adopt_processes(c, &ev);
-	return rc ? rc : prove(c);
-}
-
-/* The module records and takes hold of the pages; at the same time, the rest is read. */
-static int look(struct checkpoint *c)
-{
-	struct nl_msg *msg = c->snapshot;
-	char sentence[sizeof(c->sentence)];
-	struct nl_event ev;
-	int rc, checked;
-
-	c->snapshot = NULL;
-	rc = nl_request(c->nl, msg, NULL, NULL);
-	if (rc)
-		return rc;
-	fail_capture(sentence, sizeof(sentence));
-	checked = state_check(&c->dump);
-	fail_capture(c->sentence, sizeof(c->sentence));
-	rc = checkpoint_wait(c, CKPT_EVENT_SNAPPED, NULL, &ev);
-	/* Opened early, of one that then shared its parent's memory, until it called exec. */
-	if (rc == CK_PERM)
-		c->fleeting = true;
-	/* One more obstacle; what is more than that says it better than we can. */
-	if (rc == CK_REFUSED && !c->fleeting)
-		rc = obstacle_sentence(&c->dump, c->sentence);
-	if (!rc && checked) {
-		/* ESRCH: killed between the module's look and ours. */
-		c->fleeting = checked == CK_NOTFOUND;
-		return fail(checked, "%s", sentence);
-	}
-	c->res->nr_pages = ev.nr_pages;
-	c->res->nr_copied = ev.nr_copied;
-	if (!rc && !c->dump.nr_obstacles && !c->req->check_only)
-		rc = save_contents(c, is_held(c));
-	return rc ? rc : c->dump.nr_obstacles ? CK_REFUSED : CK_OK;
-}
-
-static int thaw(struct checkpoint *c)
-{
-	struct nl_msg *msg = c->thaw;
-	struct nl_event ev;
-	int rc;
-
-	c->thaw = NULL;
-	rc = nl_request(c->nl, msg, NULL, NULL);
-	if (!rc)
-		rc = checkpoint_wait(c, CKPT_EVENT_THAWED, NULL, &ev);
-	if (!rc)
-		c->res->standstill_ns = ev.standstill_ns;
-	return rc;
+	return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 }
 
 /* ---- all of it ---- */
 
-/* From the frozen job to the complete image. */
-static int save(struct checkpoint *c)
+static int write_pages(struct checkpoint *c)
 {
-	int rc;
+	int rc = checkpoint_write(c);
 
-	if (!is_held(c)) {
-		rc = thaw(c);
-		if (!rc)
-			rc = save_records(c);
-		if (!rc)
-			rc = save_pages(c);
-		return rc ? rc : save_commit(c);
-	}
-	rc = save_pages(c);
+	return rc ? rc : checkpoint_written(c);
+}
+
+static int thaw(struct checkpoint *c)
+{
+	int rc = checkpoint_thaw(c);
+
+	return rc ? rc : checkpoint_thawed(c);
+}
+
+/* The job runs while the image is written. */
+static int save_behind(struct checkpoint *c)
+{
+	int rc = thaw(c);
+
+	if (!rc)
+		rc = checkpoint_record(c);
+	if (!rc)
+		rc = write_pages(c);
+	return rc ? rc : checkpoint_commit(c);
+}
+
+static int save_held(struct checkpoint *c)
+{
+	int rc = write_pages(c);
+
 	if (!rc && c->req->stop && !c->req->kill && !c->req->leave_frozen)
 		rc = thaw(c);
 	if (!rc)
-		rc = save_records(c);
+		rc = checkpoint_record(c);
 	if (!c->res->standstill_ns)
-		c->res->standstill_ns = now_ns() - c->frozen_ns;
+		c->res->standstill_ns = checkpoint_now_ns() - c->frozen_ns;
 	if (!rc)
-		rc = save_commit(c);
+		rc = checkpoint_commit(c);
 	if (!rc && c->req->kill)
 		rc = cgroup_kill(c->cgroup_fd);
 	else if (!rc && c->req->leave_frozen)
@@ -407,78 +153,49 @@ static int save(struct checkpoint *c)
 	return rc;
 }
 
-static void finish(struct checkpoint *c)
+/* From the begin to the end. */
+static int attempt(const struct checkpoint_request *req, struct checkpoint_result *res,
+		   const struct checkpoint_group *group, bool *fleeting)
 {
-	size_t i;
+	struct checkpoint *c;
+	int rc = checkpoint_prepare(&c, req, res, group);
 
-	/* First of all: whatever is still frozen runs on. */
-	nl_end(c->nl);
-	image_abort(c->writer);
-	nlmsg_free(c->snapshot);
-	nlmsg_free(c->thaw);
-	for (i = 0; i < c->nr_early; i++)
-		proc_close(&c->early[i]);
-	free(c->early);
-	c->res->obstacles = c->dump.obstacles;
-	c->res->nr_obstacles = c->dump.nr_obstacles;
-	c->dump.obstacles = NULL;
-	c->dump.nr_obstacles = 0;
-	dump_free(&c->dump);
-	if (c->cgroup_fd >= 0)
-		close(c->cgroup_fd);
-	if (c->signal_fd >= 0)
-		close(c->signal_fd);
-	c->res->duration_ns = now_ns() - c->start_ns;
-}
-
-/* From the begin to the end; what failed is in c->sentence or among the obstacles. */
-static int attempt(struct checkpoint *c)
-{
-	int rc;
-
-	fail_capture(c->sentence, sizeof(c->sentence));
-	rc = prepare(c);
 	if (!rc)
-		rc = checkpoint_may_go_on(c);
+		rc = checkpoint_freeze(c);
 	if (!rc)
-		rc = freeze(c);
+		rc = checkpoint_frozen(c);
 	if (!rc)
-		rc = look(c);
+		rc = checkpoint_snapshot(c);
 	if (!rc)
-		rc = c->req->check_only ? thaw(c) : save(c);
-	finish(c);
-	fail_capture(NULL, 0);
+		rc = checkpoint_snapped(c);
+	if (!rc)
+		rc = req->check_only ? thaw(c) : checkpoint_is_held(c) ? save_held(c) :
+									 save_behind(c);
+	*fleeting = checkpoint_end(c);
 	return rc;
-}
-
-/* A process that ends or calls exec at the wrong moment is there no more when
- * we look again; nothing tells when that is.  False when it is enough. */
-static bool try_again(const struct checkpoint *c, int number)
-{
-	struct timespec pause = { .tv_nsec = FIRST_PAUSE_NS << number };
-
-	if (!c->fleeting || number == MAX_ATTEMPTS - 1 || remaining_ms(c) == 0)
-		return false;
-	nanosleep(&pause, NULL);
-	return true;
 }
 
 int checkpoint_make(const struct checkpoint_request *req, struct checkpoint_result *res)
 {
-	struct checkpoint c;
-	uint64_t start_ns = now_ns();
+	struct checkpoint_group group;
+	char sentence[1024];
 	int rc, number = 0;
+	bool fleeting;
 	size_t i;
 
 	memset(res, 0, sizeof(*res));
+	checkpoint_group_begin(&group, 1, checkpoint_signal_fd());
+	if (group.stop_fd < 0)
+		return fail_errno(errno, "cannot watch for signals");
 	do {
 		checkpoint_result_free(res);
-		c = (struct checkpoint){ .req = req, .res = res, .start_ns = start_ns,
-					 .cgroup_fd = -1, .signal_fd = -1 };
-		rc = attempt(&c);
-	} while (rc && try_again(&c, number++));
+		fail_capture(sentence, sizeof(sentence));
+		rc = attempt(req, res, &group, &fleeting);
+		fail_capture(NULL, 0);
+	} while (rc && fleeting && checkpoint_try_again(&group, req->max_wait_ms, number++));
+	close(group.stop_fd);
 	if (rc && !res->nr_obstacles)
-		fail(rc, "%s", c.sentence);
+		fail(rc, "%s", sentence);
 	if (!req->check_only)
 		for (i = 0; i < res->nr_obstacles; i++)
 			fail(CK_REFUSED, "%s", res->obstacles[i]);

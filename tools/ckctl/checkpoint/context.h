@@ -7,15 +7,16 @@
 #include "../nl.h"
 #include "../state/proc.h"
 #include "../state/state.h"
-#include "checkpoint.h"
+#include "phases.h"
 
 struct progress;
 
 struct checkpoint {
 	const struct checkpoint_request *req;
 	struct checkpoint_result *res;
-	uint64_t start_ns, frozen_ns;
-	int cgroup_fd, signal_fd;
+	const struct checkpoint_group *group;
+	uint64_t frozen_ns;
+	int cgroup_fd;
 	struct nl *nl;
 	struct nl_info info;
 	struct nl_msg *snapshot, *thaw;	/* made before the freeze */
@@ -27,20 +28,27 @@ struct checkpoint {
 	size_t early_room;		/* for the rehearsal */
 	struct progress *progress;
 	bool fleeting;			/* what failed may not fail again */
-	char sentence[1024];		/* why it failed */
 	uint64_t index_pos;		/* of a stream: where the next run goes */
 };
 
-/* checkpoint.c: nl_wait() in what MaxWait leaves; may the next step be begun? */
+/* checkpoint.c: of CLOCK_MONOTONIC. */
+uint64_t checkpoint_now_ns(void);
+/* The job stands still until the image is written. */
+bool checkpoint_is_held(const struct checkpoint *c);
+/* What MaxWait leaves, in ms; -1 without one. */
+int checkpoint_remaining_ms(const struct checkpoint *c);
+/* nl_wait() in what MaxWait leaves; may the next step be begun? */
 int checkpoint_wait(struct checkpoint *c, enum ckpt_event event, const struct nl_stream *stream,
 		    struct nl_event *ev);
 int checkpoint_may_go_on(const struct checkpoint *c);
 
+/* What happened to process @pid may not happen again if it has only ended. */
+int checkpoint_gone(struct checkpoint *c, int err, const char *what, pid_t pid);
+
+/* prove.c: all frozen and sorted out, the right to read them, and what is to be left out. */
+int prove(struct checkpoint *c);
+
 /* save.c: all frozen, the contents of files that have no name any more. */
 int save_contents(struct checkpoint *c, bool held);
-/* From the snapshot to the image, in this order: records or pages first. */
-int save_records(struct checkpoint *c);
-int save_pages(struct checkpoint *c);
-int save_commit(struct checkpoint *c);
 
 #endif

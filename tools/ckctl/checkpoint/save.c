@@ -86,7 +86,7 @@ int save_contents(struct checkpoint *c, bool held)
 }
 
 /* The module's records come first. */
-int save_records(struct checkpoint *c)
+int checkpoint_record(struct checkpoint *c)
 {
 	struct nl_msg *msg = nl_new(c->nl, CKPT_CMD_DUMP);
 	int rc;
@@ -144,14 +144,9 @@ static void show_progress(uint64_t bytes, void *arg)
 	progress_update(c->progress, bytes);
 }
 
-int save_pages(struct checkpoint *c)
+int checkpoint_write(struct checkpoint *c)
 {
-	struct nl_stream stream = { .pages = take_pages, .progress = show_progress, .arg = c };
 	struct nl_msg *msg = nl_new(c->nl, CKPT_CMD_WRITE);
-	const struct ckpt_rec_pages *pages;
-	struct nl_event ev;
-	size_t i, nr;
-	int rc = CK_OK;
 
 	if (!msg)
 		return CK_FAILED;
@@ -160,15 +155,22 @@ int save_pages(struct checkpoint *c)
 		nla_put_s32(msg, CKPT_A_INDEX_FD, image_index_fd(c->writer));
 	} else if (fcntl(image_page_fd(c->writer), F_SETFL, 0) < 0) {
 		/* Off O_DIRECT: what comes through a socket is not aligned. */
-		rc = fail_errno(errno, "cannot set the flags of the page file");
-	}
-	c->progress = progress_start("writing", c->res->nr_pages * CKPT_PAGE_SIZE);
-	if (rc)
 		nlmsg_free(msg);
-	else
-		rc = nl_request(c->nl, msg, NULL, NULL);
-	if (!rc)
-		rc = checkpoint_wait(c, CKPT_EVENT_WRITTEN, &stream, &ev);
+		return fail_errno(errno, "cannot set the flags of the page file");
+	}
+	return nl_request(c->nl, msg, NULL, NULL);
+}
+
+int checkpoint_written(struct checkpoint *c)
+{
+	struct nl_stream stream = { .pages = take_pages, .progress = show_progress, .arg = c };
+	const struct ckpt_rec_pages *pages;
+	struct nl_event ev;
+	size_t i, nr;
+	int rc;
+
+	c->progress = progress_start("writing", c->res->nr_pages * CKPT_PAGE_SIZE);
+	rc = checkpoint_wait(c, CKPT_EVENT_WRITTEN, &stream, &ev);
 	progress_end(c->progress);
 	if (rc)
 		return rc;
@@ -201,9 +203,12 @@ static int fill_meta(struct checkpoint *c)
 {
 	struct image_meta *m = &c->meta;
 	const struct proc *first = &c->dump.procs[0];
-	const char *uid = proc_status(first->status, "Uid");
 	struct utsname u;
+	const char *uid;
 
+	while (first->relaunch)
+		first++;
+	uid = proc_status(first->status, "Uid");
 	uname(&u);
 	snprintf(m->id, sizeof(m->id), "%s", c->req->id);
 	snprintf(m->cgroup, sizeof(m->cgroup), "%s", c->req->cgroup);
@@ -222,7 +227,7 @@ static int fill_meta(struct checkpoint *c)
 	return vdso_hash(m->vdso, sizeof(m->vdso));
 }
 
-int save_commit(struct checkpoint *c)
+int checkpoint_commit(struct checkpoint *c)
 {
 	struct image_writer *w = c->writer;
 	char path[PATH_MAX];

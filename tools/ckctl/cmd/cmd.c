@@ -88,13 +88,6 @@ int cmd_image_path(char *buf, size_t size, const char *arg)
 	return rc;
 }
 
-int cmd_image_open(struct image **img, char *path, size_t size, const char *arg)
-{
-	int rc = cmd_image_path(path, size, arg);
-
-	return rc ? rc : image_open(img, path);
-}
-
 int cmd_target(int argc, char **argv, const char *usage, struct target *t, struct job *job,
 	       bool *over)
 {

@@ -32,7 +32,6 @@
 #include <stddef.h>
 
 struct checkpoint_request;
-struct image;
 struct job;
 struct target;
 
@@ -60,8 +59,6 @@ int cmd_usage(char **argv, const char *fmt, ...) __attribute__((format(printf, 2
 /* The image that the user names: a path, or a name looked up as
  * <cwd>/<name>.ckpt; "@<n>" after it picks an older generation. */
 int cmd_image_path(char *buf, size_t size, const char *arg);
-/* The same and image_open(). */
-int cmd_image_open(struct image **img, char *path, size_t size, const char *arg);
 /* The whole command line of a command that has no options but CMD_TARGET_OPTIONS
  * and takes one job: CK_OK with the job found, or what the command must return
  * when @over is set. */
@@ -80,5 +77,7 @@ int cmd_check(int argc, char **argv);
 int cmd_core(int argc, char **argv);
 int cmd_status(int argc, char **argv);
 int cmd_thaw(int argc, char **argv);
+/* Not for people. */
+int cmd_job_agent(int argc, char **argv);
 
 #endif

@@ -11,6 +11,7 @@
 #include "core/core.h"
 #include "json.h"
 #include "out.h"
+#include "parts.h"
 
 static const char usage[] =
 	"Usage: ckctl core [--json] [-o FILE] IMAGE[@GENERATION] PID\n"
@@ -112,7 +113,7 @@ static int make_core(const char *path, const struct image *img, const struct ima
 	return CK_OK;
 }
 
-static const struct image_process *find(const struct image *img, const char *text)
+static const struct image_process *find_in(const struct image *img, const char *text)
 {
 	char *end;
 	long pid = strtol(text, &end, 10);
@@ -120,10 +121,33 @@ static const struct image_process *find(const struct image *img, const char *tex
 
 	if (*text && !*end)
 		for (i = 0; i < img->nr_processes; i++)
-			if (img->processes[i].rec->pid == pid)
+			if (img->processes[i].rec->pid == pid && !img->processes[i].relaunch)
 				return &img->processes[i];
-	fail(CK_NOTFOUND, "%s has no process %s; \"ckctl show\" lists its processes", img->path, text);
 	return NULL;
+}
+
+/* On two nodes there may be processes of one pid. */
+static int find(const struct parts *p, const char *text, const struct image **img,
+		const struct image_process **process)
+{
+	const struct image_process *found;
+	size_t i;
+
+	*img = NULL;
+	*process = NULL;
+	for (i = 0; i < p->nr; i++) {
+		found = find_in(p->images[i], text);
+		if (found && *img)
+			return fail(CK_USAGE, "process %s is in more than one part of the job; name "
+				    "one of them instead: %s or %s", text, (*img)->path,
+				    p->images[i]->path);
+		if (found) {
+			*img = p->images[i];
+			*process = found;
+		}
+	}
+	return *img ? CK_OK : fail(CK_NOTFOUND, "%s has no memory of a process %s; \"ckctl show\" lists "
+				   "its processes", p->job ? p->job->path : p->images[0]->path, text);
 }
 
 int cmd_core(int argc, char **argv)
@@ -134,7 +158,8 @@ int cmd_core(int argc, char **argv)
 	};
 	const struct image_process *process;
 	const char *output = NULL;
-	struct image *img = NULL;
+	const struct image *img;
+	struct parts p;
 	char path[4500], name[32];
 	int c, rc;
 
@@ -149,16 +174,14 @@ int cmd_core(int argc, char **argv)
 	}
 	if (argc - optind != 2)
 		return cmd_usage(argv, "core takes an image and a pid");
-	rc = cmd_image_open(&img, path, sizeof(path), argv[optind]);
+	rc = parts_open(&p, path, sizeof(path), argv[optind]);
 	if (rc)
 		return rc;
-	process = find(img, argv[optind + 1]);
-	if (process) {
+	rc = find(&p, argv[optind + 1], &img, &process);
+	if (rc == CK_OK) {
 		snprintf(name, sizeof(name), "core.%d", process->rec->pid);
 		rc = make_core(output ? output : name, img, process);
-	} else {
-		rc = CK_NOTFOUND;
 	}
-	image_close(img);
+	parts_close(&p);
 	return rc;
 }

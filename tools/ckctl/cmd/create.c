@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "checkpoint/checkpoint.h"
+#include "job/coordinate.h"
 #include "job/enter.h"
 #include "job/target.h"
 #include "json.h"
@@ -14,8 +15,9 @@
 static const char usage[] =
 	"Usage: ckctl create [OPTION]… TARGET [ImageDir=DIR] [MaxWait=SECONDS]\n"
 	"       ckctl create [OPTION]… --cgroup=PATH [ImageDir=DIR] [MaxWait=SECONDS]\n"
-	"Checkpoint a job now: TARGET is the name that \"ckctl run\" gave it.  The image is\n"
-	"DIR/TARGET.ckpt, where it was told to go when the job was started, or here.\n\n"
+	"Checkpoint a job now: TARGET is the name that \"ckctl run\" gave it, or a job of Slurm\n"
+	"(5, 5_3) on all its nodes, or a step of one (5.0).  The image is DIR/TARGET.ckpt,\n"
+	"where it was told to go when the job was started, or here.\n\n"
 	"      --cgroup=PATH     all processes of this cgroup, and of those below it\n"
 	"      --name=ID         with --cgroup, name of the image (that of the cgroup)\n"
 	"      --image-dir=DIR   the same as ImageDir=DIR\n"
@@ -102,6 +104,53 @@ static const char *plural(uint64_t n)
 	return n == 1 ? "" : "s";
 }
 
+/* ---- a job of Slurm ---- */
+
+static int print_job(const struct coordinate_result *res)
+{
+	double seconds = (double)res->duration_ns / 1e9;
+	uint64_t rate = seconds > 0 ? (uint64_t)((double)res->bytes / seconds) : 0;
+	size_t nodes = json_array_size(res->nodes);
+
+	if (out_json)
+		return json_print(json_pack("{s:o, s:I, s:I, s:I, s:f, s:f, s:I, s:O, s:o*}",
+			"image", json_text(res->image), "tasks", (json_int_t)res->nr_tasks,
+			"threads", (json_int_t)res->nr_threads, "bytes", (json_int_t)res->bytes,
+			"seconds", seconds, "standstill_ms", (double)res->standstill_ns / 1e6,
+			"generation", (json_int_t)res->generation, "nodes", res->nodes,
+			"drained", res->batch ? json_boolean(res->drained) : NULL));
+	printf("made %s: %ju task%s, %ju thread%s on %zu node%s, %s in %.2f s (%s/s), stood still %s\n",
+	       res->image, (uintmax_t)res->nr_tasks, plural(res->nr_tasks),
+	       (uintmax_t)res->nr_threads, plural(res->nr_threads), nodes, plural(nodes),
+	       human_bytes(res->bytes), seconds, human_bytes(rate), human_ns(res->standstill_ns));
+	if (res->batch && !res->drained)
+		note("what the tasks had written was not all in the job's output file yet; at a "
+		     "restart, lines may be missing or doubled");
+	return CK_OK;
+}
+
+static int create_job(char **argv, const struct target *t, const struct checkpoint_request *from,
+		      const char *job, const char *step)
+{
+	struct coordinate_request req = {
+		.job = job, .step = step, .image_dir = t->image_dir, .keep = from->keep,
+		.max_wait_ms = t->max_wait_ms,
+	};
+	struct coordinate_result res;
+	int rc;
+
+	if (from->kill || from->leave_frozen || from->stop || from->stream)
+		return cmd_usage(argv, "--kill, --leave-frozen, --stop and --stream do not go with a "
+				 "job of Slurm");
+	rc = coordinate(&req, &res);
+	if (!rc)
+		rc = print_job(&res);
+	coordinate_result_free(&res);
+	return rc;
+}
+
+/* ---- a cgroup ---- */
+
 static int print(const struct checkpoint_result *res)
 {
 	double seconds = (double)res->duration_ns / 1e9;
@@ -127,12 +176,15 @@ int cmd_create(int argc, char **argv)
 	struct checkpoint_request req = { 0 };
 	struct checkpoint_result res;
 	struct target t = { 0 };
+	char id[32], step[16];
 	struct job job;
 	int rc;
 
 	rc = parse(argc, argv, &t, &req);
 	if (rc != CMD_GO_ON)
 		return rc;
+	if (target_slurm(&t, id, sizeof(id), step, sizeof(step)))
+		return create_job(argv, &t, &req, id, step);
 	rc = target_find(&t, &job);
 	if (rc)
 		return rc;
@@ -140,7 +192,7 @@ int cmd_create(int argc, char **argv)
 	req.image_dir = job.image_dir;
 	if (!req.keep)
 		req.keep = job.keep;
-	rc = job_enter(job.cgroup, &req.groups);
+	rc = job_enter(job.cgroup, &req.view);
 	if (rc)
 		return rc;
 	rc = checkpoint_make(&req, &res);

@@ -18,12 +18,13 @@ static const char usage[] =
 	"List the images in DIR, by default the current directory.\n\n"
 	"The state of an image is \"complete\", \"writing\" while a checkpoint is under way,\n"
 	"\"empty\" when none was ever completed, \"damaged\", \"foreign\" when it is not yours to\n"
-	"read, or \"unknown\" when it is of another format.  List reads only the manifests:\n"
-	"\"ckctl verify\" proves an image.\n";
+	"read, or \"unknown\" when it is of another format.  That of a whole job has its nodes\n"
+	"as its host.  List reads only the manifests: \"ckctl verify\" proves an image.\n";
 
 /* What is listed of one image. */
 struct row {
 	char *name;			/* without .ckpt */
+	enum image_kind kind;
 	struct image_meta meta;
 	uint64_t bytes;
 	bool writing;
@@ -91,7 +92,8 @@ static json_t *json_row(const struct row *row)
 
 	if (row->rc == CK_OK && object)
 		json_object_update_new(object, json_pack(
-			"{s:I, s:I, s:I, s:I, s:o}", "time", (json_int_t)meta->time,
+			"{s:s, s:I, s:I, s:I, s:I, s:o}", "kind",
+			row->kind == IMAGE_JOB ? "job" : "cgroup", "time", (json_int_t)meta->time,
 			"tasks", (json_int_t)meta->nr_tasks, "threads", (json_int_t)meta->nr_threads,
 			"bytes", (json_int_t)row->bytes, "host", json_text(meta->host)));
 	else if (object && row->problem[0])
@@ -114,7 +116,7 @@ static int peek(const char *dir, struct dirent *entry, struct row *row)
 	if (asprintf(&path, "%s/%s", dir, entry->d_name) < 0)
 		return fail(CK_FAILED, "out of memory");
 	fail_capture(row->problem, sizeof(row->problem));
-	row->rc = image_peek(path, &row->meta, &row->bytes, &row->writing);
+	row->rc = image_peek(path, &row->kind, &row->meta, &row->bytes, &row->writing);
 	fail_capture(NULL, 0);
 	free(path);
 	row->name = entry->d_name;

@@ -9,12 +9,15 @@
 #include "image/image.h"
 #include "json.h"
 #include "out.h"
+#include "parts.h"
+#include "show.h"
 
 static const char usage[] =
 	"Usage: ckctl show [--json] IMAGE[@GENERATION]\n"
 	"Show what is in an image: where it was made, its processes and threads, their memory,\n"
 	"open files, and the generations that can be restarted.  IMAGE is a path, or a name\n"
-	"looked up as NAME.ckpt in the current directory.\n";
+	"looked up as NAME.ckpt in the current directory.  Of a whole job it shows the job's\n"
+	"record, and then each of its parts: those of each step on each node.\n";
 
 static const char *const file_kinds[] = {
 	[CKPT_FILE_REG] = "file",
@@ -53,7 +56,7 @@ static uint64_t saved_bytes(const struct ckpt_rec_pages **pages, size_t nr)
 	return sum * CKPT_PAGE_SIZE;
 }
 
-static const char *time_text(int64_t seconds, char *buf, size_t size)
+const char *show_time(int64_t seconds, char *buf, size_t size)
 {
 	time_t t = (time_t)seconds;
 	struct tm tm;
@@ -73,7 +76,7 @@ static void print_meta(const struct image *img)
 
 	printf("image        %s\nname         ", img->path);
 	print_text(meta->id);
-	printf("\nmade         %s on ", time_text(meta->time, when, sizeof(when)));
+	printf("\nmade         %s on ", show_time(meta->time, when, sizeof(when)));
 	print_text(meta->host);
 	printf(" (");
 	print_text(meta->kernel);
@@ -128,7 +131,7 @@ static size_t parent_of(const struct image *img, size_t child)
  * recursion, for an image may hold a chain of any length. */
 static int print_tree(const struct image *img)
 {
-	size_t nr = img->nr_processes, i, at = SIZE_MAX, depth = 0;
+	size_t nr = img->nr_processes - img->nr_relaunched, i, at = SIZE_MAX, depth = 0;
 	size_t *parents = calloc(nr + 1, sizeof(*parents)), *next = calloc(nr + 1, sizeof(*next));
 	int rc = parents && next ? CK_OK : fail(CK_FAILED, "out of memory");
 
@@ -167,6 +170,34 @@ static void print_zombies(const struct image *img)
 		       rec->pgid, rec->sid);
 		print_text(rec->comm);
 		printf(" (ended, status %#x)\n", rec->status);
+	}
+}
+
+/* What comes after "ckpt-step:"; "" without a mark. */
+static const char *step_of(const struct image_relaunch *relaunch)
+{
+	return *relaunch->mark ? relaunch->mark + sizeof(CKPT_MARK_STEP) - 1 : "";
+}
+
+/* Behind the others, without children. */
+static void print_relaunched(const struct image *img)
+{
+	size_t i, k;
+
+	for (i = img->nr_processes - img->nr_relaunched; i < img->nr_processes; i++) {
+		const struct image_relaunch *relaunch = img->processes[i].relaunch;
+
+		printf("relaunched: pid %d:", img->processes[i].rec->pid);
+		for (k = 0; relaunch->argv[k]; k++) {
+			putchar(' ');
+			print_text(relaunch->argv[k]);
+		}
+		if (*step_of(relaunch)) {
+			printf(" (step ");
+			print_text(step_of(relaunch));
+			putchar(')');
+		}
+		putchar('\n');
 	}
 }
 
@@ -212,12 +243,12 @@ static void print_rest(const struct image *img)
 		const struct image_generation *g = &img->generations[i];
 
 		printf("%10" PRIu32 "  %-25s  %10s\n", g->number,
-		       time_text(g->time, when, sizeof(when)),
+		       show_time(g->time, when, sizeof(when)),
 		       human_bytes(g->page_bytes + g->index_bytes + g->record_bytes));
 	}
 }
 
-static int print_image(const struct image *img)
+int show_image(const struct image *img)
 {
 	int rc;
 
@@ -227,6 +258,7 @@ static int print_image(const struct image *img)
 	if (rc)
 		return rc;
 	print_zombies(img);
+	print_relaunched(img);
 	print_files(img);
 	print_rest(img);
 	return CK_OK;
@@ -269,7 +301,7 @@ static json_t *json_processes(const struct image *img)
 	json_t *array = json_array();
 	size_t i;
 
-	for (i = 0; i < img->nr_processes; i++) {
+	for (i = 0; i < img->nr_processes - img->nr_relaunched; i++) {
 		const struct image_process *p = &img->processes[i];
 
 		json_array_append_new(array, json_pack(
@@ -282,6 +314,27 @@ static json_t *json_processes(const struct image *img)
 			"mapped_bytes", (json_int_t)mapped_bytes(p),
 			"saved_bytes", (json_int_t)saved_bytes(p->pages, p->nr_pages),
 			"threads", json_threads(p), "fds", json_fds(img, p)));
+	}
+	return array;
+}
+
+static json_t *json_relaunched(const struct image *img)
+{
+	json_t *array = json_array();
+	size_t i, k;
+
+	for (i = img->nr_processes - img->nr_relaunched; i < img->nr_processes; i++) {
+		const struct image_process *p = &img->processes[i];
+		json_t *argv = json_array();
+
+		for (k = 0; p->relaunch->argv[k]; k++)
+			json_array_append_new(argv, json_text(p->relaunch->argv[k]));
+		json_array_append_new(array, json_pack(
+			"{s:i, s:i, s:i, s:i, s:o, s:o, s:o, s:o, s:o, s:o}",
+			"pid", p->rec->pid, "ppid", p->rec->ppid, "pgid", p->rec->pgid,
+			"sid", p->rec->sid, "name", json_text(p->rec->comm), "exe", json_text(p->exe),
+			"cwd", json_text(p->cwd), "argv", argv, "step", json_text(step_of(p->relaunch)),
+			"fds", json_fds(img, p)));
 	}
 	return array;
 }
@@ -319,7 +372,7 @@ static json_t *json_generations(const struct image *img)
 	return array;
 }
 
-static int print_json(const struct image *img)
+json_t *show_image_json(const struct image *img)
 {
 	const struct image_meta *meta = &img->meta;
 	json_t *argv = json_array(), *shms = json_array();
@@ -333,8 +386,8 @@ static int print_json(const struct image *img)
 			"bytes", (json_int_t)img->shms[i].rec->size, "saved_bytes",
 			(json_int_t)saved_bytes(img->shms[i].pages, img->shms[i].nr_pages),
 			"name", json_text(img->shms[i].name)));
-	return json_print(json_pack(
-		"{s:o, s:o, s:o, s:o, s:o, s:o, s:I, s:I, s:I, s:I, s:I, s:I, s:o, s:o, s:o, s:o, s:o}",
+	return json_pack(
+		"{s:o, s:o, s:o, s:o, s:o, s:o, s:I, s:I, s:I, s:I, s:I, s:I, s:o, s:o, s:o, s:o, s:o, s:o}",
 		"image", json_text(img->path), "id", json_text(meta->id),
 		"cgroup", json_text(meta->cgroup), "host", json_text(meta->host),
 		"kernel", json_text(meta->kernel), "arch", json_text(meta->arch),
@@ -342,14 +395,15 @@ static int print_json(const struct image *img)
 		"standstill_ns", (json_int_t)meta->standstill_ns,
 		"bytes", (json_int_t)meta->bytes, "tasks", (json_int_t)meta->nr_tasks,
 		"threads", (json_int_t)meta->nr_threads, "argv", argv,
-		"processes", json_processes(img), "zombies", json_zombies(img), "shared_memory", shms,
-		"generations", json_generations(img)));
+		"processes", json_processes(img), "relaunched", json_relaunched(img),
+		"zombies", json_zombies(img), "shared_memory", shms, "generations",
+		json_generations(img));
 }
 
 int cmd_show(int argc, char **argv)
 {
 	static const struct option options[] = { CMD_OPTIONS };
-	struct image *img = NULL;
+	struct parts p;
 	char path[4500];
 	int c, rc;
 
@@ -360,10 +414,13 @@ int cmd_show(int argc, char **argv)
 	}
 	if (argc - optind != 1)
 		return cmd_usage(argv, "show takes one image");
-	rc = cmd_image_open(&img, path, sizeof(path), argv[optind]);
+	rc = parts_open(&p, path, sizeof(path), argv[optind]);
 	if (rc)
 		return rc;
-	rc = out_json ? print_json(img) : print_image(img);
-	image_close(img);
+	if (out_json)
+		rc = json_print(p.job ? show_job_json(&p) : show_image_json(p.images[0]));
+	else
+		rc = p.job ? show_job(&p) : show_image(p.images[0]);
+	parts_close(&p);
 	return rc;
 }

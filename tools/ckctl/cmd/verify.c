@@ -6,15 +6,23 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "image/image.h"
 #include "json.h"
 #include "out.h"
+#include "parts.h"
 
 static const char usage[] =
 	"Usage: ckctl verify [--json] [-q] IMAGE[@GENERATION]\n"
 	"Prove that an image is what was written: manifest, records, index and the data of\n"
-	"every page, of all its generations or of one.  IMAGE is a path, or a name looked up\n"
-	"as NAME.ckpt in the current directory.\n";
+	"every page, of all its generations or of one; of a whole job, of all its parts.\n"
+	"IMAGE is a path, or a name looked up as NAME.ckpt in the current directory.\n";
+
+/* What was proved. */
+struct proof {
+	const char *image;
+	uint32_t newest;		/* its last generation, or the one that was asked for */
+	size_t generations, parts;
+	uint64_t bytes;
+};
 
 static int verify_pages(const struct image *img)
 {
@@ -23,13 +31,21 @@ static int verify_pages(const struct image *img)
 	return image_verify_pages(img, cpus > 0 ? (unsigned int)cpus : 1);
 }
 
-/* The generations before the one that is open. */
-static int verify_older(const struct image *img)
-{
-	size_t i;
-	int rc = CK_OK;
+/* ---- the image of a cgroup ---- */
 
-	for (i = 0; rc == CK_OK && i + 1 < img->nr_generations; i++) {
+static int verify_image(const struct image *img, bool one, struct proof *proof)
+{
+	size_t first = one ? img->nr_generations - 1 : 0, i;
+	int rc = verify_pages(img);
+
+	proof->image = img->path;
+	proof->newest = img->generations[img->nr_generations - 1].number;
+	proof->generations = img->nr_generations - first;
+	for (i = first; i < img->nr_generations; i++)
+		proof->bytes += img->generations[i].page_bytes + img->generations[i].index_bytes +
+				img->generations[i].record_bytes;
+	/* Those before the one that is open. */
+	for (i = first; rc == CK_OK && i + 1 < img->nr_generations; i++) {
 		struct image *older;
 		char path[4500];
 
@@ -42,29 +58,69 @@ static int verify_older(const struct image *img)
 	return rc;
 }
 
-static int report(const struct image *img, bool one)
-{
-	const struct image_generation *newest = &img->generations[img->nr_generations - 1];
-	uint64_t bytes = 0;
-	size_t i;
+/* ---- the image of a job ---- */
 
-	for (i = one ? img->nr_generations - 1 : 0; i < img->nr_generations; i++)
-		bytes += img->generations[i].page_bytes + img->generations[i].index_bytes +
-			 img->generations[i].record_bytes;
+/* Every part as if it were the only one. */
+static int verify_parts(const struct parts *p, struct proof *proof)
+{
+	struct proof part = { .bytes = 0 };
+	size_t i;
+	int rc = CK_OK;
+
+	for (i = 0; rc == CK_OK && i < p->nr; i++)
+		rc = verify_image(p->images[i], false, &part);
+	proof->parts += p->nr;
+	return rc;
+}
+
+static int verify_job(const struct parts *p, bool one, struct proof *proof)
+{
+	const struct job_image *job = p->job;
+	size_t first = one ? job->nr_generations - 1 : 0, i;
+	int rc = verify_parts(p, proof);
+
+	proof->image = job->path;
+	proof->newest = job->number;
+	proof->generations = job->nr_generations - first;
+	for (i = first; i < job->nr_generations; i++)
+		proof->bytes += job->generations[i].bytes;
+	for (i = first; rc == CK_OK && i + 1 < job->nr_generations; i++) {
+		struct parts older;
+		char path[4500];
+
+		snprintf(path, sizeof(path), "%s@%" PRIu32, job->path, job->generations[i].number);
+		rc = parts_open_job(&older, path);
+		if (rc == CK_OK)
+			rc = verify_parts(&older, proof);
+		parts_close(&older);
+	}
+	return rc;
+}
+
+/* ---- */
+
+static int report(const struct proof *proof)
+{
 	if (out_json)
-		return json_print(json_pack("{s:o, s:b, s:I, s:I, s:I}", "image", json_text(img->path),
-					    "valid", 1, "generation", (json_int_t)newest->number,
-					    "generations", (json_int_t)(one ? 1 : img->nr_generations),
-					    "bytes", (json_int_t)bytes));
-	printf("%s: %s in %zu generation%s proved\n", img->path, human_bytes(bytes),
-	       one ? 1 : img->nr_generations, one || img->nr_generations == 1 ? "" : "s");
+		return json_print(json_pack("{s:o, s:b, s:I, s:I, s:o*, s:I}", "image",
+					    json_text(proof->image), "valid", 1, "generation",
+					    (json_int_t)proof->newest, "generations",
+					    (json_int_t)proof->generations, "parts",
+					    proof->parts ? json_integer((json_int_t)proof->parts) : NULL,
+					    "bytes", (json_int_t)proof->bytes));
+	printf("%s: %s in %zu generation%s", proof->image, human_bytes(proof->bytes),
+	       proof->generations, proof->generations == 1 ? "" : "s");
+	if (proof->parts)
+		printf(", %zu part%s,", proof->parts, proof->parts == 1 ? "" : "s");
+	printf(" proved\n");
 	return CK_OK;
 }
 
 int cmd_verify(int argc, char **argv)
 {
 	static const struct option options[] = { CMD_OPTIONS };
-	struct image *img = NULL;
+	struct proof proof = { .image = NULL };
+	struct parts p;
 	char path[4500];
 	bool one;
 	int c, rc;
@@ -76,16 +132,14 @@ int cmd_verify(int argc, char **argv)
 	}
 	if (argc - optind != 1)
 		return cmd_usage(argv, "verify takes one image");
-	rc = cmd_image_open(&img, path, sizeof(path), argv[optind]);
+	rc = parts_open(&p, path, sizeof(path), argv[optind]);
 	if (rc)
 		return rc;
-	/* "@<n>" was cut off: one generation was asked for. */
+	/* One generation was asked for. */
 	one = strstr(path, ".ckpt@");
-	rc = verify_pages(img);
-	if (rc == CK_OK && !one)
-		rc = verify_older(img);
+	rc = p.job ? verify_job(&p, one, &proof) : verify_image(p.images[0], one, &proof);
 	if (rc == CK_OK)
-		rc = report(img, one);
-	image_close(img);
+		rc = report(&proof);
+	parts_close(&p);
 	return rc;
 }

@@ -35,22 +35,55 @@ uint32_t dir_generation_number(const char *name)
 	return *end || errno || number > UINT32_MAX ? 0 : (uint32_t)number;
 }
 
+static bool is_clean(const char *name)
+{
+	for (; *name; name++)
+		if (*name == '/' || (unsigned char)*name < ' ' || *name == 0x7f)
+			return false;
+	return true;
+}
+
+bool dir_name_good(const char *name)
+{
+	return *name && *name != '.' && strlen(name) <= 240 && is_clean(name);
+}
+
 int image_path(char *buf, size_t size, const char *dir, const char *id)
 {
-	const char *c;
 	int len;
 
-	if (!*id || *id == '.' || strlen(id) > 240)
+	if (!dir_name_good(id) && is_clean(id))
 		return fail(CK_USAGE, "\"%s\" cannot name an image: a name has 1 to 240 characters "
 			    "and does not begin with a dot", id);
-	for (c = id; *c; c++)
-		if (*c == '/' || (unsigned char)*c < ' ' || *c == 0x7f)
-			return fail(CK_USAGE, "\"%s\" cannot name an image: a name has no slash and "
-				    "no control character", id);
+	if (!is_clean(id))
+		return fail(CK_USAGE, "\"%s\" cannot name an image: a name has no slash and no "
+			    "control character", id);
 	len = snprintf(buf, size, "%s/%s.ckpt", dir, id);
 	if (len < 0 || (size_t)len >= size)
 		return fail(CK_USAGE, "the path of image \"%s\" in %s is too long", id, dir);
 	return CK_OK;
+}
+
+int dir_split_path(const char *path, char **image, uint32_t *number)
+{
+	const char *at = strrchr(path, '@');
+	size_t len = strlen(path);
+	char *end;
+
+	*number = 0;
+	if (at && at[1] >= '1' && at[1] <= '9' && at - path >= 5 &&
+	    strncmp(at - 5, ".ckpt", 5) == 0) {
+		unsigned long n = strtoul(at + 1, &end, 10);
+
+		if (!*end && n <= UINT32_MAX) {
+			*number = (uint32_t)n;
+			len = (size_t)(at - path);
+		}
+	}
+	while (len > 1 && path[len - 1] == '/')
+		len--;
+	*image = strndup(path, len);
+	return *image ? CK_OK : fail(CK_FAILED, "out of memory");
 }
 
 /* Who could have written this: the owner of the directory that it is in, or root. */
@@ -185,8 +218,13 @@ int dir_make(int at, const char *name)
 	return rc;
 }
 
-/* The files in a directory that is to go; there are no directories in it. */
-static int empty(int fd)
+/* The deepest thing of an image: gen-<n>/<step>/<node>.ckpt/gen-<n>/pages. */
+#define MAX_DEPTH 5
+
+static int remove_at(int at, const char *name, int depth);
+
+/* What is in a directory that is to go. */
+static int empty(int fd, int depth)
 {
 	DIR *dir = fdopendir(fd);
 	struct dirent *entry;
@@ -196,27 +234,28 @@ static int empty(int fd)
 		close(fd);
 		return -1;
 	}
-	while (rc == 0 && (entry = readdir(dir))) {
-		if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0)
-			continue;
-		rc = unlinkat(fd, entry->d_name, 0);
-		if (rc < 0 && errno == ENOENT)
-			rc = 0;
-	}
+	while (rc == 0 && (entry = readdir(dir)))
+		if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
+			rc = remove_at(fd, entry->d_name, depth);
 	closedir(dir);
 	return rc;
 }
 
-int dir_remove(int at, const char *name)
+static int remove_at(int at, const char *name, int depth)
 {
 	int fd;
 
 	if (unlinkat(at, name, 0) == 0 || errno == ENOENT)
 		return 0;
-	if (errno != EISDIR && errno != EPERM)
+	if ((errno != EISDIR && errno != EPERM) || depth > MAX_DEPTH)
 		return -1;
 	fd = openat(at, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	if (fd < 0 || empty(fd) < 0)
+	if (fd < 0 || empty(fd, depth + 1) < 0)
 		return -1;
 	return unlinkat(at, name, AT_REMOVEDIR) == 0 || errno == ENOENT ? 0 : -1;
+}
+
+int dir_remove(int at, const char *name)
+{
+	return remove_at(at, name, 1);
 }

@@ -16,6 +16,11 @@
 #define DIR_RECORDS	"records"
 #define DIR_INDEX	"index"
 #define DIR_PAGES	"pages"
+/* of the image of a job */
+#define DIR_LOCK	"lock"
+#define DIR_RECORD	"job.json"
+#define DIR_SCRIPT	"script"
+#define DIR_ENVIRON	"environ"
 
 /* "gen-<number>" */
 struct dir_name {
@@ -24,6 +29,14 @@ struct dir_name {
 struct dir_name dir_generation_name(uint32_t number);
 /* The number in such a name; 0 for any other name. */
 uint32_t dir_generation_number(const char *name);
+
+/* What can name an image, and a node: 1 to 240 characters, no slash, no control
+ * character, no dot first. */
+bool dir_name_good(const char *name);
+
+/* "…/x.ckpt@3" is generation 3 of "…/x.ckpt", which goes to *@image, malloc()ed;
+ * 0 for a path without. */
+int dir_split_path(const char *path, char **image, uint32_t *number);
 
 /* Open the directory @name under @at.  For writing it must belong to the
  * caller, unless that is root; for reading to the caller or root; nobody else
@@ -36,8 +49,8 @@ int dir_hash_file(int fd, uint64_t bytes, const char *path, const char *name, ui
 /* pread() of exactly @len bytes; fewer means the file was cut: CK_DAMAGED. */
 int dir_read(int fd, void *buf, size_t len, uint64_t pos, const char *path, const char *name);
 /* These two return -1 with errno and report nothing.  Make a directory of mode
- * 0700, whatever the umask; remove a file, or a directory with the files in
- * it, where nothing there to remove is fine. */
+ * 0700, whatever the umask; remove a file, or a directory with what is in it,
+ * where nothing there to remove is fine. */
 int dir_make(int at, const char *name);
 int dir_remove(int at, const char *name);
 

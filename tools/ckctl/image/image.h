@@ -13,6 +13,13 @@
 #include <linux/ckpt.h>
 #include <linux/ckpt_image.h>
 
+/* What a directory <id>.ckpt can be: the image of a cgroup's processes, which is
+ * what this file is about, or that of a whole job (jobimage.h). */
+enum image_kind {
+	IMAGE_PLAIN,
+	IMAGE_JOB,
+};
+
 /* What the manifest says besides generations and checksums. */
 struct image_meta {
 	char id[256];			/* name of the job */
@@ -92,8 +99,19 @@ struct image_fd {
 	size_t file;			/* index into image.files */
 };
 
+/* How a process is started anew that is not saved; strings point into the records. */
+struct image_relaunch {
+	const struct ckpt_rec_relaunch *rec;
+	char *mark;			/* "" without one */
+	char **argv, **envp;		/* NULL terminated */
+	struct ckpt_rec_process process; /* what image_process.rec of it is: ids and name */
+};
+
 struct image_process {
 	const struct ckpt_rec_process *rec;
+	/* Not NULL: neither memory nor threads, no children, but an executable, and
+	 * from cred on all that others have. */
+	struct image_relaunch *relaunch;
 	const struct ckpt_rec_mm *mm;
 	const void *auxv;
 	char *exe;
@@ -158,10 +176,12 @@ struct image {
 	char *path;			/* …/<id>.ckpt */
 	uid_t owner;			/* of that directory: who could have written all this */
 	struct image_meta meta;
+	uint64_t manifest;		/* tells its manifest from any other */
 	struct image_generation *generations;	/* the one that was opened last */
 	size_t nr_generations;
 	struct image_process *processes;	/* in the order of the records */
 	size_t nr_processes;
+	size_t nr_relaunched;		/* of these, all behind the others */
 	const struct ckpt_rec_zombie **zombies;
 	size_t nr_zombies;
 	const struct ckpt_rec_cpus *cpus;	/* NULL when not known */
@@ -183,11 +203,14 @@ struct image {
  * success all pointers above that a process needs are non-NULL, every id
  * resolves, every run lies inside its page file.  Page data is not read. */
 int image_open(struct image **img, const char *path);
+/* The same for the image @name in the directory @at; @path is its path, for messages. */
+int image_open_at(struct image **img, int at, const char *name, const char *path);
 void image_close(struct image *img);	/* NULL is fine */
-/* What the manifest alone says about the last complete checkpoint, for lists;
- * *@bytes in all files, *@writing: another one is under way.  @meta->argv is
- * not filled. */
-int image_peek(const char *path, struct image_meta *meta, uint64_t *bytes, bool *writing);
+/* What the manifest alone says about the last complete checkpoint, for lists, of
+ * an image of either kind; *@bytes in all files, *@writing: another one is under
+ * way.  @meta->argv is not filled. */
+int image_peek(const char *path, enum image_kind *kind, struct image_meta *meta, uint64_t *bytes,
+	       bool *writing);
 /* Read all page data and compare every run's XXH64, with @threads threads. */
 int image_verify_pages(const struct image *img, unsigned int threads);
 /* Find a generation by number; NULL if absent. */

@@ -13,11 +13,13 @@
 
 #include "dir.h"
 #include "json.h"
+#include "manifest_json.h"
 #include "out.h"
 
 #define FORMAT		"ckpt-image"
 #define TEMPORARY	DIR_MANIFEST ".tmp"
-#define MAX_BYTES	(4 << 20)
+#define MAX_BYTES	(16 << 20)	/* a third of a million tasks */
+#define KIND_JOB	"job"
 #define MAX_ARGV	(64 << 10)	/* bytes of the command line that are kept */
 
 #define HEAD_FORMAT	"{\"xxh64\": \"%016" PRIx64 "\",\n"
@@ -55,12 +57,12 @@ static const struct field {
 
 #define NR_FIELDS (sizeof(fields) / sizeof(fields[0]))
 
-static json_t *hex64(uint64_t value)
+json_t *put_hex64(uint64_t value)
 {
 	return json_sprintf("%016" PRIx64, value);
 }
 
-static bool get_hex64(const json_t *value, uint64_t *to)
+bool get_hex64(const json_t *value, uint64_t *to)
 {
 	const char *text = json_string_value(value);
 	char again[20];
@@ -70,6 +72,20 @@ static bool get_hex64(const json_t *value, uint64_t *to)
 	*to = strtoull(text, NULL, 16);
 	snprintf(again, sizeof(again), "%016" PRIx64, *to);
 	return strcmp(again, text) == 0;
+}
+
+bool get_u32(const json_t *value, uint32_t *to)
+{
+	json_int_t number = json_integer_value(value);
+
+	*to = (uint32_t)number;
+	return json_is_integer(value) && number >= 0 && number <= UINT32_MAX;
+}
+
+bool get_u64(const json_t *value, uint64_t *to)
+{
+	*to = (uint64_t)json_integer_value(value);
+	return json_is_integer(value) && json_integer_value(value) >= 0;
 }
 
 static json_t *put_field(const struct field *f, const struct image_meta *meta)
@@ -85,7 +101,7 @@ static json_t *put_field(const struct field *f, const struct image_meta *meta)
 	case I64:
 		return json_integer(*(const int64_t *)from);
 	case HEX64:
-		return hex64(*(const uint64_t *)from);
+		return put_hex64(*(const uint64_t *)from);
 	}
 	return NULL;
 }
@@ -93,7 +109,6 @@ static json_t *put_field(const struct field *f, const struct image_meta *meta)
 static bool get_field(const struct field *f, const json_t *value, struct image_meta *meta)
 {
 	void *to = (char *)meta + f->offset;
-	json_int_t number = json_integer_value(value);
 
 	switch (f->kind) {
 	case TEXT:
@@ -103,12 +118,12 @@ static bool get_field(const struct field *f, const json_t *value, struct image_m
 		snprintf(to, f->size, "%s", json_string_value(value));
 		return true;
 	case U32:
-		*(uint32_t *)to = (uint32_t)number;
-		return json_is_integer(value) && number >= 0 && number <= UINT32_MAX;
+		return get_u32(value, to);
 	case U64:
+		return get_u64(value, to);
 	case I64:
-		*(int64_t *)to = number;
-		return json_is_integer(value) && (number >= 0 || f->kind == I64);
+		*(int64_t *)to = json_integer_value(value);
+		return json_is_integer(value);
 	case HEX64:
 		return get_hex64(value, to);
 	}
@@ -196,51 +211,68 @@ void meta_free(struct image_meta *meta)
 
 /* ---- generations ---- */
 
-static json_t *put_file(const struct manifest_file *file, bool hashed)
+json_t *put_file(const struct manifest_file *file, bool hashed)
 {
 	json_t *object = json_pack("{s:I}", "bytes", (json_int_t)file->bytes);
 
-	if (object && hashed && json_object_set_new(object, "xxh64", hex64(file->xxh64)) < 0) {
+	if (object && hashed && json_object_set_new(object, "xxh64", put_hex64(file->xxh64)) < 0) {
 		json_decref(object);
 		object = NULL;
 	}
 	return object;
 }
 
-static bool get_file(const json_t *files, const char *name, struct manifest_file *file, bool hashed)
+bool get_file(const json_t *files, const char *name, struct manifest_file *file, bool hashed)
 {
 	const json_t *object = json_object_get(files, name);
-	const json_t *bytes = json_object_get(object, "bytes");
 
-	if (!json_is_integer(bytes) || json_integer_value(bytes) < 0)
-		return false;
-	file->bytes = (uint64_t)json_integer_value(bytes);
-	return !hashed || get_hex64(json_object_get(object, "xxh64"), &file->xxh64);
+	return get_u64(json_object_get(object, "bytes"), &file->bytes) &&
+	       (!hashed || get_hex64(json_object_get(object, "xxh64"), &file->xxh64));
 }
 
-static json_t *put_generation(const struct manifest_generation *g)
+static json_t *put_generation(const struct manifest *m, const struct manifest_generation *g)
 {
 	/* "o" takes the references, of NULL as well: then the whole fails. */
-	return json_pack("{s:I, s:o, s:{s:o, s:o, s:o}}", "number", (json_int_t)g->number,
-			 "meta", put_meta(&g->meta), "files",
-			 DIR_RECORDS, put_file(&g->records, true),
-			 DIR_INDEX, put_file(&g->index, true),
-			 DIR_PAGES, put_file(&g->pages, false));
+	json_t *object = json_pack("{s:I, s:o}", "number", (json_int_t)g->number,
+				   "meta", put_meta(&g->meta));
+	int bad;
+
+	if (m->kind == IMAGE_JOB)
+		bad = put_job(object, g);
+	else
+		bad = json_object_set_new(object, "files", json_pack(
+			"{s:o, s:o, s:o}", DIR_RECORDS, put_file(&g->records, true),
+			DIR_INDEX, put_file(&g->index, true), DIR_PAGES, put_file(&g->pages, false)));
+	if (!bad)
+		return object;
+	json_decref(object);
+	return NULL;
 }
 
-static bool get_generation(const json_t *object, struct manifest_generation *g)
+static bool get_generation(const json_t *object, enum image_kind kind, struct manifest_generation *g)
 {
-	const json_t *number = json_object_get(object, "number");
 	const json_t *files = json_object_get(object, "files");
 
-	if (!json_is_integer(number) || json_integer_value(number) < 1 ||
-	    json_integer_value(number) > UINT32_MAX)
+	if (!get_u32(json_object_get(object, "number"), &g->number) || !g->number ||
+	    !get_meta(json_object_get(object, "meta"), &g->meta))
 		return false;
-	g->number = (uint32_t)json_integer_value(number);
-	return get_meta(json_object_get(object, "meta"), &g->meta) &&
-	       get_file(files, DIR_RECORDS, &g->records, true) &&
+	if (kind == IMAGE_JOB)
+		return get_job(object, g);
+	return get_file(files, DIR_RECORDS, &g->records, true) &&
 	       get_file(files, DIR_INDEX, &g->index, true) &&
 	       get_file(files, DIR_PAGES, &g->pages, false);
+}
+
+uint64_t manifest_bytes(const struct manifest *m, const struct manifest_generation *g)
+{
+	uint64_t bytes = g->job.record.bytes + g->job.script.bytes + g->job.environ.bytes;
+	size_t i;
+
+	if (m->kind == IMAGE_PLAIN)
+		return g->records.bytes + g->index.bytes + g->pages.bytes;
+	for (i = 0; i < g->nr_parts; i++)
+		bytes += g->parts[i].bytes;
+	return bytes;
 }
 
 const struct manifest_generation *manifest_find(const struct manifest *m, uint32_t number)
@@ -259,8 +291,10 @@ void manifest_free(struct manifest *m)
 
 	if (!m)
 		return;
-	for (i = 0; i < m->nr_generations; i++)
+	for (i = 0; i < m->nr_generations; i++) {
 		meta_free(&m->generations[i].meta);
+		free_job(&m->generations[i]);
+	}
 	free(m->generations);
 	free(m);
 }
@@ -272,6 +306,7 @@ static int from_json(struct manifest *m, const json_t *root, const char *path)
 	const json_t *version = json_object_get(root, "version");
 	const json_t *list = json_object_get(root, "generations");
 	const char *format = json_string_value(json_object_get(root, "format"));
+	const json_t *kind = json_object_get(root, "kind");
 	size_t i;
 
 	if (!format || strcmp(format, FORMAT) != 0 || !json_is_integer(version))
@@ -280,6 +315,10 @@ static int from_json(struct manifest *m, const json_t *root, const char *path)
 		return fail(CK_REFUSED, "%s has image format version %" JSON_INTEGER_FORMAT
 			    ", this ckctl reads version %d; use the ckctl that made it", path,
 			    json_integer_value(version), CKPT_IMAGE_VERSION);
+	if (kind && strcmp(json_is_string(kind) ? json_string_value(kind) : "", KIND_JOB) != 0)
+		return fail(CK_REFUSED, "%s is of a kind that this ckctl does not know; use the ckctl "
+			    "that made it", path);
+	m->kind = kind ? IMAGE_JOB : IMAGE_PLAIN;
 	if (!json_array_size(list))
 		return fail(CK_DAMAGED, "%s/%s names no generation", path, DIR_MANIFEST);
 	m->generations = calloc(json_array_size(list), sizeof(*m->generations));
@@ -289,7 +328,8 @@ static int from_json(struct manifest *m, const json_t *root, const char *path)
 		struct manifest_generation *g = &m->generations[i];
 
 		m->nr_generations = i + 1;
-		if (!get_generation(json_array_get(list, i), g) || (i && g->number <= g[-1].number))
+		if (!get_generation(json_array_get(list, i), m->kind, g) ||
+		    (i && g->number <= g[-1].number))
 			return fail(CK_DAMAGED, "%s/%s: generation entry %zu is malformed", path,
 				    DIR_MANIFEST, i + 1);
 	}
@@ -355,6 +395,22 @@ out:
 	return rc;
 }
 
+int manifest_steady(int (*open)(void *arg, uint64_t *manifest), void *arg)
+{
+	struct capture outer = fail_captured();
+	uint64_t manifest = 0, former;
+	char sentence[1024];
+	int rc;
+
+	do {
+		former = manifest;
+		fail_capture(sentence, sizeof(sentence));
+		rc = open(arg, &manifest);
+		fail_capture(outer.buf, outer.size);
+	} while (rc && manifest != former);
+	return rc ? fail(rc, "%s", sentence) : CK_OK;
+}
+
 /* ---- writing ---- */
 
 static char *to_text(const struct manifest *m)
@@ -364,12 +420,12 @@ static char *to_text(const struct manifest *m)
 	size_t i;
 
 	for (i = 0; i < m->nr_generations; i++)
-		if (json_array_append_new(list, put_generation(&m->generations[i])) < 0) {
+		if (json_array_append_new(list, put_generation(m, &m->generations[i])) < 0) {
 			json_decref(list);
 			return NULL;
 		}
-	root = json_pack("{s:s, s:i, s:o}", "format", FORMAT, "version", CKPT_IMAGE_VERSION,
-			 "generations", list);
+	root = json_pack("{s:s, s:i, s:s*, s:o}", "format", FORMAT, "version", CKPT_IMAGE_VERSION,
+			 "kind", m->kind == IMAGE_JOB ? KIND_JOB : NULL, "generations", list);
 	rest = root ? json_dumps(root, JSON_INDENT(1)) : NULL;
 	json_decref(root);
 	if (!rest)
@@ -397,7 +453,11 @@ int manifest_write(const struct manifest *m, int dir, const char *path)
 
 	if (!text)
 		return fail(CK_FAILED, "out of memory");
-	if (unlinkat(dir, TEMPORARY, 0) < 0 && errno != ENOENT)
+	if (strlen(text) > MAX_BYTES)
+		/* It could not be read. */
+		rc = fail(CK_REFUSED, "%s/%s would be longer than %d bytes; keep fewer checkpoints",
+			  path, DIR_MANIFEST, MAX_BYTES);
+	else if (unlinkat(dir, TEMPORARY, 0) < 0 && errno != ENOENT)
 		rc = fail_errno(errno, "cannot remove %s/%s", path, TEMPORARY);
 	fd = rc ? -1 : openat(dir, TEMPORARY, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC,
 			      0600);

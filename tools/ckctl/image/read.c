@@ -222,49 +222,38 @@ static int load(struct image *img, const struct manifest *m, int dir, uint32_t n
 	return rc;
 }
 
-/* "…/x.ckpt@3" is generation 3 of "…/x.ckpt". */
-static int split_path(const char *path, char **image, uint32_t *number)
+/* Which image is to be opened. */
+struct wanted {
+	struct image **out;
+	int at;				/* the directory that has it */
+	const char *name;		/* in there */
+	const char *path;		/* for messages */
+	uint32_t number;		/* of the generation; 0 for the last one */
+};
+
+static int open_once(void *arg, uint64_t *manifest)
 {
-	const char *at = strrchr(path, '@');
-	size_t len = strlen(path);
-	char *end;
-
-	*number = 0;
-	if (at && at[1] >= '1' && at[1] <= '9' && at - path >= 5 &&
-	    strncmp(at - 5, ".ckpt", 5) == 0) {
-		unsigned long n = strtoul(at + 1, &end, 10);
-
-		if (!*end && n <= UINT32_MAX) {
-			*number = (uint32_t)n;
-			len = (size_t)(at - path);
-		}
-	}
-	while (len > 1 && path[len - 1] == '/')
-		len--;
-	*image = strndup(path, len);
-	return *image ? CK_OK : fail(CK_FAILED, "out of memory");
-}
-
-static int open_once(struct image **out, const char *path, uint64_t *manifest)
-{
+	const struct wanted *w = arg;
 	struct image *img = calloc(1, sizeof(*img));
 	struct manifest *m = NULL;
-	uint32_t number;
 	int dir = -1, rc;
 
-	*out = NULL;
+	*w->out = NULL;
 	if (!img)
 		return fail(CK_FAILED, "out of memory");
-	rc = split_path(path, &img->path, &number);
-	if (rc == CK_OK)
-		rc = dir_open(&dir, AT_FDCWD, img->path, img->path, false, &img->owner);
+	img->path = strdup(w->path);
+	rc = img->path ? dir_open(&dir, w->at, w->name, img->path, false, &img->owner) :
+			 fail(CK_FAILED, "out of memory");
 	if (rc == CK_OK)
 		rc = manifest_read(&m, dir, img->path);
 	if (rc == CK_OK && !m)
 		rc = fail(CK_NOTFOUND, "%s holds no complete checkpoint", img->path);
+	if (rc == CK_OK && m->kind == IMAGE_JOB)
+		rc = fail(CK_REFUSED, "%s is the image of a whole job; name one of its parts: "
+			  "\"ckctl show\" lists them", img->path);
 	if (rc == CK_OK) {
-		*manifest = m->xxh64;
-		rc = load(img, m, dir, number);
+		img->manifest = *manifest = m->xxh64;
+		rc = load(img, m, dir, w->number);
 	}
 	manifest_free(m);
 	if (dir >= 0)
@@ -272,31 +261,35 @@ static int open_once(struct image **out, const char *path, uint64_t *manifest)
 	if (rc)
 		image_close(img);
 	else
-		*out = img;
+		*w->out = img;
 	return rc;
+}
+
+int image_open_at(struct image **img, int at, const char *name, const char *path)
+{
+	struct wanted w = { .out = img, .at = at, .name = name, .path = path };
+
+	return manifest_steady(open_once, &w);
 }
 
 int image_open(struct image **img, const char *path)
 {
-	struct capture outer = fail_captured();
-	uint64_t manifest = 0, former;
-	char sentence[1024];
+	struct wanted w = { .out = img, .at = AT_FDCWD };
+	char *image;
 	int rc;
 
-	/*
-	 * A writer may replace the generation while we open its files.  Then
-	 * the manifest is another one the next time: begin again.
-	 */
-	do {
-		former = manifest;
-		fail_capture(sentence, sizeof(sentence));
-		rc = open_once(img, path, &manifest);
-		fail_capture(outer.buf, outer.size);
-	} while (rc && manifest != former);
-	return rc ? fail(rc, "%s", sentence) : CK_OK;
+	*img = NULL;
+	rc = dir_split_path(path, &image, &w.number);
+	if (rc)
+		return rc;
+	w.name = w.path = image;
+	rc = manifest_steady(open_once, &w);
+	free(image);
+	return rc;
 }
 
-int image_peek(const char *path, struct image_meta *meta, uint64_t *bytes, bool *writing)
+int image_peek(const char *path, enum image_kind *kind, struct image_meta *meta, uint64_t *bytes,
+	       bool *writing)
 {
 	struct manifest *m = NULL;
 	size_t i;
@@ -304,6 +297,7 @@ int image_peek(const char *path, struct image_meta *meta, uint64_t *bytes, bool 
 
 	*writing = false;
 	*bytes = 0;
+	*kind = IMAGE_PLAIN;
 	memset(meta, 0, sizeof(*meta));
 	if (rc)
 		return rc;
@@ -318,11 +312,11 @@ int image_peek(const char *path, struct image_meta *meta, uint64_t *bytes, bool 
 		rc = fail(CK_NOTFOUND, "%s holds no complete checkpoint", path);
 	if (rc)
 		return rc;
+	*kind = m->kind;
 	*meta = m->generations[m->nr_generations - 1].meta;
 	meta->argv = NULL;
 	for (i = 0; i < m->nr_generations; i++)
-		*bytes += m->generations[i].records.bytes + m->generations[i].index.bytes +
-			  m->generations[i].pages.bytes;
+		*bytes += manifest_bytes(m, &m->generations[i]);
 	manifest_free(m);
 	return CK_OK;
 }
@@ -333,6 +327,12 @@ static void free_process(struct image_process *p)
 
 	for (i = 0; i < p->nr_vmas; i++)
 		free(p->vmas[i].path);
+	if (p->relaunch) {
+		free(p->relaunch->mark);
+		free(p->relaunch->argv);
+		free(p->relaunch->envp);
+	}
+	free(p->relaunch);
 	free(p->exe);
 	free(p->vmas);
 	free(p->timers);

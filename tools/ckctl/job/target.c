@@ -9,6 +9,7 @@
 
 #include "cgroup.h"
 #include "out.h"
+#include "slurm.h"
 
 #define MAX_WAIT_SECONDS	(365 * 86400ULL)
 
@@ -83,6 +84,21 @@ static int made_up(const struct target *t, struct job *job)
 	if (!rc)
 		snprintf(job->id, sizeof(job->id), "%s", name);
 	return rc;
+}
+
+bool target_slurm(const struct target *t, char *job, size_t job_size, char *step, size_t step_size)
+{
+	struct capture outer = fail_captured();
+	char ignored[8];
+	struct job own;
+	bool found;
+
+	if (!t->name || t->cgroup || t->id || !slurm_split(t->name, job, job_size, step, step_size))
+		return false;
+	fail_capture(ignored, sizeof(ignored));
+	found = job_find(t->name, &own) == CK_OK;
+	fail_capture(outer.buf, outer.size);
+	return !found;
 }
 
 int target_find(const struct target *t, struct job *job)

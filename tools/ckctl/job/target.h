@@ -24,6 +24,10 @@ int target_max_wait(struct target *t, const char *seconds);
 /* Find it: a registered job, or one made up for a cgroup. */
 int target_find(const struct target *t, struct job *job);
 
+/* Is TARGET a job of Slurm, or a step: a number, "5_3", "5.0", and no registered
+ * job?  Then these are its two halves, @step "" for a job. */
+bool target_slurm(const struct target *t, char *job, size_t job_size, char *step, size_t step_size);
+
 /* An absolute path of a directory in which images can be made. */
 int target_image_dir(char *path, size_t size, const char *dir);
 

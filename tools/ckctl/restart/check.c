@@ -138,6 +138,8 @@ int restart_check_ids(const struct restart *r)
 	for (i = 0; i < image->nr_processes && !rc; i++) {
 		const struct image_process *p = &image->processes[i];
 
+		if (p->relaunch)
+			rc = check_id_free(p->rec->pid, p->rec->comm);
 		for (t = 0; t < p->nr_threads && !rc; t++)
 			rc = check_id_free(p->threads[t].rec->tid, p->threads[t].rec->comm);
 	}
@@ -180,7 +182,7 @@ int restart_layout(struct restart *r)
 
 	for (i = 0; i < r->image->nr_processes && !rc; i++) {
 		const struct image_process *p = &r->image->processes[i];
-		uint64_t size = p->mm->vdso_end - p->mm->vdso_start;
+		uint64_t size = p->relaunch ? 0 : p->mm->vdso_end - p->mm->vdso_start;
 
 		if (size == 0)
 			continue;

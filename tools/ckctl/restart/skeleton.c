@@ -121,8 +121,7 @@ int reap_stand_ins(const struct restart *r, int creator)
 	return CK_OK;
 }
 
-/* Rows of the table that work on the process as a whole. */
-static int restore_rows(struct restart *r, const struct image_process *p)
+int skeleton_rows(struct restart *r, const struct image_process *p)
 {
 	const struct state_ops *const *ops;
 	int rc = CK_OK;
@@ -187,7 +186,7 @@ static int become(struct restart *r, const struct image_process *p)
 					p->rec->pid);
 	}
 	if (!rc)
-		rc = restore_rows(r, p);
+		rc = skeleton_rows(r, p);
 	if (!rc)
 		rc = threads_spawn(r, p, socket_fd, stacks);
 	if (!rc)
@@ -215,6 +214,7 @@ static void __attribute__((noreturn)) skeleton_main(struct restart *r, int index
 	 * the session alive when it dies. */
 	if (node->creator < 0) {
 		close(nl_fd(r->nl));
+		close(r->go_wr);
 		close_range(0, (unsigned int)r->state.fd_base - 1, 0);
 	}
 	rc = take_place(r, node);
@@ -230,7 +230,8 @@ static void __attribute__((noreturn)) skeleton_main(struct restart *r, int index
 	if (!rc)
 		rc = zombies_await(r, index);
 	if (!rc)
-		rc = become(r, node->process);
+		rc = node->process->relaunch ? relaunch_become(r, node->process) :
+					       become(r, node->process);
 	report_failure(r, node->pid, rc);
 }
 

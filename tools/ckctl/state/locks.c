@@ -75,6 +75,9 @@ static int check(struct dump *d, const struct dump_fd *f)
 	const char *at = f->locks;
 	struct ckpt_rec_lock lock;
 
+	/* Its own ones, what is started anew takes again. */
+	if (f->proc->relaunch)
+		return CK_OK;
 	while (lock_next(&at, &lock))
 		if (!lock.kind || f->file->rec.kind != CKPT_FILE_REG) {
 			f->file->refused = true;
@@ -108,10 +111,13 @@ static int locks_dump(struct dump *d)
 		const char *at = f->locks;
 
 		/* Of a description, once. */
-		if (!at || f->file->locks_put)
+		if (!at || f->file->locks_put || f->file->rec.kind != CKPT_FILE_REG ||
+		    !dump_file_saved(f->file))
 			continue;
 		f->file->locks_put = true;
 		while (!rc && lock_next(&at, &lock)) {
+			if (!lock.kind)
+				continue;
 			lock.file = f->file->rec.id;
 			rc = image_put(d->writer, CKPT_REC_LOCK, &lock, sizeof(lock), NULL, 0);
 		}

@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * What a user's jobs were submitted with, as far as ckctl needs to know it
+ * later: a small file of the user for each,
+ *
+ *	$HOME/.ckpt/jobs/<cluster>/<job id>.json
+ *
+ * that is the same on all nodes, as homes are.  All int functions return enum
+ * ck_exit and have reported failures (out.h).
+ */
+#ifndef CKCTL_REGISTRY_H
+#define CKCTL_REGISTRY_H
+
+#include <limits.h>
+
+struct registry_entry {
+	char image_dir[PATH_MAX];	/* where its images go, absolute; "" for not known */
+};
+
+/* An entry that is not there, or not to be trusted, is one that knows nothing. */
+int registry_read(const char *cluster, const char *job, struct registry_entry *entry);
+/* Write or replace it, as a whole and for its owner alone. */
+int registry_write(const char *cluster, const char *job, const struct registry_entry *entry);
+/* A file that is not there is fine. */
+int registry_remove(const char *cluster, const char *job);
+
+#endif

@@ -1,0 +1,413 @@
+// SPDX-License-Identifier: GPL-2.0
+#include "slurm.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <pwd.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "deadline.h"
+#include "json.h"
+#include "out.h"
+#include "talk.h"
+
+#define MAX_OUTPUT	(64 << 20)
+
+extern char **environ;
+
+/* ---- running a command ---- */
+
+struct run {
+	pid_t pid;
+	struct talk_lines out, err;	/* what it has said so far */
+	int fds[2];			/* where it says it; -1 at the end */
+};
+
+static void child(const char *const argv[], int out, int err)
+{
+	int null = open("/dev/null", O_RDONLY), code;
+	sigset_t none;
+
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+	dup2(null, STDIN_FILENO);
+	dup2(out, STDOUT_FILENO);
+	dup2(err, STDERR_FILENO);
+	execvp(argv[0], (char *const *)argv);
+	code = errno == ENOENT ? 127 : 126;
+	_exit(code);
+}
+
+static int start(struct run *r, const char *const argv[])
+{
+	int out[2], err[2];
+
+	memset(r, 0, sizeof(*r));
+	r->fds[0] = r->fds[1] = -1;
+	if (pipe2(out, O_CLOEXEC) < 0)
+		return fail_errno(errno, "cannot make a pipe");
+	if (pipe2(err, O_CLOEXEC) < 0) {
+		close(out[0]);
+		close(out[1]);
+		return fail_errno(errno, "cannot make a pipe");
+	}
+	fflush(NULL);
+	r->pid = fork();
+	if (r->pid == 0)
+		child(argv, out[1], err[1]);
+	close(out[1]);
+	close(err[1]);
+	r->fds[0] = out[0];
+	r->fds[1] = err[0];
+	return r->pid < 0 ? fail_errno(errno, "cannot start %s", argv[0]) : CK_OK;
+}
+
+static int listen_to(const struct deadline *d, struct run *r, const char *name)
+{
+	int rc = CK_OK, ready, i;
+
+	while (!rc && (r->fds[0] >= 0 || r->fds[1] >= 0)) {
+		struct pollfd pfd[] = { { .fd = r->fds[0], .events = POLLIN },
+					{ .fd = r->fds[1], .events = POLLIN } };
+
+		rc = deadline_poll(d, pfd, 2, -1, &ready);
+		for (i = 0; i < 2 && !rc; i++) {
+			struct talk_lines *lines = i ? &r->err : &r->out;
+			ssize_t n;
+
+			if (!pfd[i].revents)
+				continue;
+			n = talk_read(lines, r->fds[i]);
+			if (lines->len > MAX_OUTPUT)
+				rc = fail(CK_FAILED, "%s prints more than can be", name);
+			if (n > 0)
+				continue;
+			close(r->fds[i]);
+			r->fds[i] = -1;
+		}
+	}
+	return rc;
+}
+
+/* Its own words, without what they begin with. */
+static const char *last_words(struct run *r, const char *otherwise)
+{
+	static const char error[] = "error: ";
+	char *line, *last = NULL, *at;
+
+	if (!r->err.len)
+		return otherwise;
+	r->err.text[r->err.len - 1] = '\0';
+	for (line = strtok(r->err.text, "\n"); line; line = strtok(NULL, "\n"))
+		last = line;
+	at = last ? strstr(last, error) : NULL;
+	return at ? at + strlen(error) : last ? last : otherwise;
+}
+
+int slurm_run(const struct deadline *d, const char *const argv[], char **out, size_t *len)
+{
+	struct run r;
+	int rc = start(&r, argv), status = 0;
+
+	*out = NULL;
+	if (!rc)
+		rc = listen_to(d, &r, argv[0]);
+	if (rc && r.pid > 0)
+		kill(r.pid, SIGKILL);
+	while (r.pid > 0 && waitpid(r.pid, &status, 0) < 0 && errno == EINTR)
+		;
+	if (!rc && WIFEXITED(status) && WEXITSTATUS(status) == 127)
+		rc = fail(CK_NOTFOUND, "there is no command %s here", argv[0]);
+	else if (!rc && status)
+		rc = fail(CK_FAILED, "%s: %s", argv[0], last_words(&r, "failed without a word"));
+	if (!rc) {
+		*out = realloc(r.out.text, r.out.len + 1);
+		if (*out) {
+			r.out.text = NULL;
+			(*out)[r.out.len] = '\0';
+			if (len)
+				*len = r.out.len;
+		} else {
+			rc = fail(CK_FAILED, "out of memory");
+		}
+	}
+	if (r.fds[0] >= 0)
+		close(r.fds[0]);
+	if (r.fds[1] >= 0)
+		close(r.fds[1]);
+	talk_lines_free(&r.out);
+	talk_lines_free(&r.err);
+	return rc;
+}
+
+/* ---- Key=value ---- */
+
+/* The length of a key that begins here, up to its '='; 0 for none. */
+static size_t key_at(const char *text)
+{
+	size_t len;
+
+	if (!isupper((unsigned char)*text))
+		return 0;
+	for (len = 1; isalnum((unsigned char)text[len]) || (text[len] && strchr("_/:&.-", text[len]));
+	     len++)
+		;
+	return text[len] == '=' ? len : 0;
+}
+
+/* Where the next field begins, or the end. */
+static const char *next_field(const char *at, const char *end)
+{
+	for (; at < end; at++)
+		if (*at == ' ' && key_at(at + 1))
+			return at + 1;
+	return end;
+}
+
+static int parse_line(const char *line, const char *end, json_t *record)
+{
+	const char *next, *value, *stop;
+	char key[64];
+	size_t len;
+	int bad = 0;
+
+	for (line = key_at(line) ? line : next_field(line, end); line < end && !bad; line = next) {
+		len = key_at(line);
+		value = line + len + 1;
+		next = next_field(value, end);
+		for (stop = next; stop > value && stop[-1] == ' '; stop--)
+			;
+		snprintf(key, sizeof(key), "%.*s", (int)len, line);
+		if (!json_object_get(record, key)) {
+			char *copy = strndup(value, (size_t)(stop - value));
+
+			bad = !copy || json_object_set_new(record, key, json_text(copy)) < 0;
+			free(copy);
+		}
+	}
+	return bad;
+}
+
+json_t *slurm_parse(const char *text)
+{
+	json_t *list = json_array(), *record;
+	const char *end;
+
+	for (; list && *text; text = *end ? end + 1 : end) {
+		end = text + strcspn(text, "\n");
+		record = json_object();
+		if (parse_line(text, end, record) ||
+		    (json_object_size(record) && json_array_append(list, record) < 0)) {
+			json_decref(list);
+			list = NULL;
+		}
+		json_decref(record);
+	}
+	return list;
+}
+
+const char *slurm_field(const json_t *record, const char *key)
+{
+	static const char *const nothing[] = { "", "(null)", "N/A", "None", "Unknown" };
+	const char *value = json_string_value(json_object_get(record, key));
+	size_t i;
+
+	for (i = 0; value && i < sizeof(nothing) / sizeof(nothing[0]); i++)
+		if (strcmp(value, nothing[i]) == 0)
+			return NULL;
+	return value;
+}
+
+/* ---- jobs ---- */
+
+bool slurm_split(const char *text, char *job, size_t job_size, char *step, size_t step_size)
+{
+	size_t len = strspn(text, "0123456789"), digits;
+
+	if (!len || *text == '0')
+		return false;
+	if (text[len] == '_') {
+		digits = strspn(text + len + 1, "0123456789");
+		if (!digits)
+			return false;
+		len += digits + 1;
+	}
+	*step = '\0';
+	if (text[len] == '.') {
+		digits = strspn(text + len + 1, "0123456789");
+		if (!digits || text[len + 1 + digits] || digits >= step_size ||
+		    (digits > 1 && text[len + 1] == '0'))
+			return false;
+		strcpy(step, text + len + 1);
+	} else if (text[len]) {
+		return false;
+	}
+	return (size_t)snprintf(job, job_size, "%.*s", (int)len, text) < job_size;
+}
+
+int slurm_owner(const struct deadline *d, const char *job, uid_t *uid, char *id, size_t size)
+{
+	const char *const argv[] = { "squeue", "-h", "-a", "-t", "all", "-j", job, "-o", "%U|%A",
+				     NULL };
+	char *out, *bar, *end = NULL;
+	unsigned long value;
+	int rc = slurm_run(d, argv, &out, NULL);
+
+	if (rc)
+		return rc;
+	value = strtoul(out, &bar, 10);
+	if (!*out) {
+		rc = fail(CK_NOTFOUND, "job %s is not running", job);
+	} else if (*bar != '|' || value > UINT32_MAX - 1 ||
+		   !(end = strchr(bar, '\n')) || (size_t)(end - bar) > size) {
+		rc = fail(CK_FAILED, "squeue says \"%.60s\" of job %s", out, job);
+	} else if (end[1]) {
+		rc = fail(CK_USAGE, "job %s is several: an array, of which one must be named, such as "
+			  "%s_1, or a heterogeneous job, which cannot be checkpointed", job, job);
+	} else {
+		*uid = (uid_t)value;
+		snprintf(id, size, "%.*s", (int)(end - bar - 1), bar + 1);
+	}
+	free(out);
+	return rc;
+}
+
+int slurm_become(uid_t uid, const char *job)
+{
+	const struct passwd *pw;
+
+	if (geteuid() == uid)
+		return CK_OK;
+	if (geteuid() != 0)
+		return fail(CK_PERM, "job %s belongs to user %u: only they and root can checkpoint it",
+			    job, uid);
+	pw = getpwuid(uid);
+	if (!pw)
+		return fail(CK_PERM, "job %s belongs to user %u, who does not exist here", job, uid);
+	if (initgroups(pw->pw_name, pw->pw_gid) < 0 ||
+	    setresgid(pw->pw_gid, pw->pw_gid, pw->pw_gid) < 0 || setresuid(uid, uid, uid) < 0)
+		return fail_errno(errno, "cannot become user %s", pw->pw_name);
+	setenv("HOME", pw->pw_dir, 1);
+	setenv("USER", pw->pw_name, 1);
+	setenv("LOGNAME", pw->pw_name, 1);
+	return CK_OK;
+}
+
+/* The records that a command prints. */
+static int records(const struct deadline *d, const char *const argv[], json_t **list)
+{
+	char *out;
+	int rc = slurm_run(d, argv, &out, NULL);
+
+	*list = NULL;
+	if (rc)
+		return rc;
+	*list = slurm_parse(out);
+	free(out);
+	return *list ? CK_OK : fail(CK_FAILED, "out of memory");
+}
+
+int slurm_job(const struct deadline *d, const char *id, json_t **record)
+{
+	const char *const argv[] = { "scontrol", "-o", "show", "job", id, NULL };
+	json_t *list, *item;
+	size_t i;
+	int rc = records(d, argv, &list);
+
+	*record = NULL;
+	if (rc)
+		return rc;
+	/* Where it is the first one of an array, all of them are listed. */
+	json_array_foreach(list, i, item)
+		if (slurm_field(item, "JobId") && strcmp(slurm_field(item, "JobId"), id) == 0)
+			*record = item;
+	json_incref(*record);
+	json_decref(list);
+	return *record ? CK_OK : fail(CK_NOTFOUND, "scontrol knows no job %s", id);
+}
+
+int slurm_steps(const struct deadline *d, const char *id, json_t **steps)
+{
+	const char *const argv[] = { "scontrol", "-o", "show", "step", id, NULL };
+	int rc = records(d, argv, steps);
+	const char *state;
+	size_t i;
+
+	for (i = 0; !rc && i < json_array_size(*steps);) {
+		state = slurm_field(json_array_get(*steps, i), "State");
+		if (state && strcmp(state, "RUNNING") == 0)
+			i++;
+		else
+			json_array_remove(*steps, i);
+	}
+	return rc;
+}
+
+int slurm_nodes(const struct deadline *d, const char *list, json_t **nodes)
+{
+	const char *const argv[] = { "scontrol", "show", "hostnames", list, NULL };
+	char *out, *line;
+	int rc = slurm_run(d, argv, &out, NULL);
+
+	*nodes = NULL;
+	if (rc)
+		return rc;
+	*nodes = json_array();
+	for (line = strtok(out, "\n"); line; line = strtok(NULL, "\n"))
+		json_array_append_new(*nodes, json_text(line));
+	free(out);
+	return json_array_size(*nodes) ? CK_OK : fail(CK_FAILED, "scontrol names no node in %s", list);
+}
+
+int slurm_script(const struct deadline *d, const char *id, char **text, size_t *len)
+{
+	const char *const argv[] = { "scontrol", "write", "batch_script", id, "-", NULL };
+
+	return slurm_run(d, argv, text, len);
+}
+
+int slurm_cluster(const struct deadline *d, char *name, size_t size)
+{
+	const char *const argv[] = { "scontrol", "show", "config", NULL };
+	char *out, *at;
+	int rc = slurm_run(d, argv, &out, NULL);
+
+	if (rc)
+		return rc;
+	at = strstr(out, "\nClusterName");
+	at = at ? strstr(at, "= ") : NULL;
+	if (!at)
+		rc = fail(CK_FAILED, "scontrol does not tell the name of the cluster");
+	else
+		snprintf(name, size, "%.*s", (int)strcspn(at + 2, " \n"), at + 2);
+	free(out);
+	return rc;
+}
+
+void slurm_clean_environment(void)
+{
+	static const char *const prefixes[] = { "SLURM_", "SLURMD_", "SRUN_", "_SLURM_" };
+	/* How to reach Slurm at all. */
+	static const char *const kept[] = { "SLURM_CONF", "SLURM_CONF_SERVER", "SLURM_JWT" };
+	char **var, name[256];
+	size_t i, k;
+
+	for (var = environ; var && *var;) {
+		snprintf(name, sizeof(name), "%.*s", (int)strcspn(*var, "="), *var);
+		for (i = 0; i < 4 && strncmp(name, prefixes[i], strlen(prefixes[i])) != 0; i++)
+			;
+		for (k = 0; k < 3 && strcmp(name, kept[k]) != 0; k++)
+			;
+		if (i == 4 || k < 3 || unsetenv(name) < 0)
+			var++;
+		else
+			var = environ;
+	}
+}

@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* Which processes of a step are the ones that Slurm started as its tasks. */
+#ifndef CKCTL_TASKS_H
+#define CKCTL_TASKS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/types.h>
+
+#include "image/jobimage.h"
+#include "steps.h"
+
+/*
+ * A task's root process is a child of Slurm's process for the step, or of a slot
+ * (`ckctl job-task`) that stands in its place after a restart, and has its rank
+ * in its environment.
+ */
+bool task_read(const struct step *step, pid_t pid, pid_t parent, struct job_task *task);
+
+/* All processes of a step: enum ck_exit; free(*pids). */
+int tasks_pids(const struct step *step, pid_t **pids, size_t *nr);
+/* 0 for a process that is gone. */
+pid_t task_parent(pid_t pid);
+
+/* The environment of a process, malloc()ed, with a NUL after it; NULL and errno. */
+char *task_environ(pid_t pid, size_t *len);
+/* The value of a variable in that; NULL for none. */
+const char *task_getenv(const char *environ, size_t len, const char *name);
+
+#endif
