@@ -95,6 +95,14 @@ int slurm_spank_task_init(spank_t sp, int ac, char **av)
 	return step && step->ours ? task_continue(sp, step, prefix_of(ac, av)) : 0;
 }
 
+int slurm_spank_task_exit(spank_t sp, int ac, char **av)
+{
+	(void)ac;
+	(void)av;
+	keeper_task_ended(sp);
+	return 0;
+}
+
 int slurm_spank_exit(spank_t sp, int ac, char **av)
 {
 	(void)sp;

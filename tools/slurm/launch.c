@@ -3,7 +3,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <grp.h>
 #include <limits.h>
 #include <poll.h>
 #include <signal.h>
@@ -16,7 +15,6 @@
 
 #define PATIENCE_MS	10000
 
-/* slurmstepd waits for any child: a process id could be somebody else's by the end. */
 static pid_t keeper;
 static int keeper_fd = -1;
 /* Its standard input is a pipe to here: when that ends, however slurmstepd does, it ends.
@@ -110,52 +108,88 @@ static void become(const struct launch *l)
 	_exit(127);
 }
 
+/*
+ * It is no child of slurmstepd's: of these, Slurm thinks that they are tasks,
+ * and sends them the signals that are for the tasks.  The keeper's process id,
+ * or -1 and errno.
+ */
+static pid_t start(const struct launch *l)
+{
+	int ids[2], status;
+	pid_t between, pid = -1;
+
+	if (pipe2(ids, O_CLOEXEC) < 0)
+		return -1;
+	between = fork();
+	if (between == 0) {
+		pid = fork();
+		if (pid == 0)
+			become(l);
+		_exit(write(ids[1], &pid, sizeof(pid)) != sizeof(pid));
+	}
+	close(ids[1]);
+	if (between > 0) {
+		if (read(ids[0], &pid, sizeof(pid)) != sizeof(pid))
+			pid = -1;
+		while (waitpid(between, &status, 0) < 0 && errno == EINTR)
+			;
+		errno = EAGAIN;
+	}
+	close(ids[0]);
+	return pid;
+}
+
 void keeper_start(spank_t sp, const struct step *step, const char *prefix)
 {
 	struct launch l = { .argv = { NULL } };
-	int ends[2];
+	int ends[2] = { -1, -1 };
 
 	if (keeper)
 		return;
-	if (prepare(sp, step, prefix, &l) < 0 || pipe2(ends, O_CLOEXEC) < 0) {
-		slurm_error("ckpt: cannot start %s: %s; there will be no checkpoints", l.program,
-			    strerror(errno));
+	if (prepare(sp, step, prefix, &l) == 0 && pipe2(ends, O_CLOEXEC) == 0) {
+		l.input = ends[0];
+		keeper = start(&l);
+	}
+	if (ends[0] >= 0)
+		close(ends[0]);
+	if (keeper > 0) {
+		keeper_fd = (int)syscall(SYS_pidfd_open, keeper, 0);
+		alive = ends[1];
 		return;
 	}
-	l.input = ends[0];
-	keeper = fork();
-	if (keeper == 0)
-		become(&l);
-	close(ends[0]);
-	if (keeper < 0) {
-		slurm_error("ckpt: cannot start %s: %s; there will be no checkpoints", l.program,
-			    strerror(errno));
-		keeper = 0;
+	slurm_error("ckpt: cannot start %s: %s; there will be no checkpoints", l.program,
+		    strerror(errno));
+	keeper = 0;
+	if (ends[1] >= 0)
 		close(ends[1]);
-		return;
-	}
-	keeper_fd = (int)syscall(SYS_pidfd_open, keeper, 0);
-	alive = ends[1];
+}
+
+void keeper_task_ended(spank_t sp)
+{
+	static uint32_t ended;
+	uint32_t tasks;
+
+	if (spank_get_item(sp, S_JOB_LOCAL_TASK_COUNT, &tasks) == ESPANK_SUCCESS &&
+	    ++ended >= tasks)
+		keeper_end();
 }
 
 void keeper_end(void)
 {
 	struct pollfd ended = { .fd = keeper_fd, .events = POLLIN };
-	siginfo_t info;
 
 	if (!keeper)
 		return;
 	close(alive);
-	if (keeper_fd >= 0) {
-		while (poll(&ended, 1, PATIENCE_MS) < 0 && errno == EINTR)
-			;
-		/* As long as nobody has waited for it, its group's number is nobody else's. */
-		if (waitid((idtype_t)P_PIDFD, (id_t)keeper_fd, &info, WEXITED | WNOHANG | WNOWAIT) == 0) {
-			kill(-keeper, SIGKILL);
-			waitid((idtype_t)P_PIDFD, (id_t)keeper_fd, &info, WEXITED);
-		}
-		close(keeper_fd);
+	while (keeper_fd >= 0 && poll(&ended, 1, PATIENCE_MS) < 0 && errno == EINTR)
+		;
+	/* As long as it is there, its group's number is nobody else's. */
+	if (keeper_fd >= 0 && !ended.revents) {
+		kill(-keeper, SIGKILL);
+		syscall(SYS_pidfd_send_signal, keeper_fd, SIGKILL, NULL, 0);
 	}
+	if (keeper_fd >= 0)
+		close(keeper_fd);
 	keeper = 0;
 	keeper_fd = -1;
 	alive = -1;
