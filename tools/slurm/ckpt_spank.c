@@ -3,8 +3,8 @@
  * The Slurm plugin: what Slurm calls, and when.  In its commands it sees to the
  * options; in slurmstepd it starts the keeper of the schedule and puts ckctl in
  * the place of a program that has an image to continue from.  It is optional,
- * and its trouble is nobody else's: only an option that is wrong, and a task
- * that cannot continue, are errors for Slurm.
+ * and its trouble is nobody else's: whatever fails, jobs run as they would
+ * without it.  Only an option that is wrong ends anything, at submission.
  */
 #include <slurm/spank.h>
 #include <stdio.h>
@@ -92,7 +92,9 @@ int slurm_spank_task_init(spank_t sp, int ac, char **av)
 {
 	const struct step *step = step_known();
 
-	return step && step->ours ? task_continue(sp, step, prefix_of(ac, av)) : 0;
+	if (step && step->ours)
+		task_continue(sp, step, prefix_of(ac, av));
+	return 0;
 }
 
 int slurm_spank_task_exit(spank_t sp, int ac, char **av)

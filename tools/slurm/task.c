@@ -55,6 +55,8 @@ static int replace(spank_t sp, const char *prefix, const char *image)
 	const char *argv[] = { program, "job-task", "--image", image, "--", NULL };
 
 	snprintf(program, sizeof(program), "%s/bin/ckctl", prefix);
+	if (access(program, X_OK) < 0)
+		return -1;
 	return spank_prepend_task_argv(sp, 5, argv) == ESPANK_SUCCESS ? 0 : -1;
 }
 
@@ -71,7 +73,8 @@ static int replace(spank_t sp, const char *prefix, const char *image)
 	int argc;
 
 	snprintf(program, sizeof(program), "%s/" TASK_PROGRAM, prefix);
-	if (spank_get_item(sp, S_JOB_ARGV, &argc, &argv) != ESPANK_SUCCESS || argc < 1 ||
+	if (access(program, X_OK) < 0 ||
+	    spank_get_item(sp, S_JOB_ARGV, &argc, &argv) != ESPANK_SUCCESS || argc < 1 ||
 	    spank_setenv(sp, TASK_ENV_COMMAND, argv[0], 1) != ESPANK_SUCCESS ||
 	    spank_setenv(sp, TASK_ENV_IMAGE, image, 1) != ESPANK_SUCCESS)
 		return -1;
@@ -81,16 +84,14 @@ static int replace(spank_t sp, const char *prefix, const char *image)
 
 #endif
 
-int task_continue(spank_t sp, const struct step *step, const char *prefix)
+void task_continue(spank_t sp, const struct step *step, const char *prefix)
 {
 	char image[PATH_MAX];
 
 	if (!find_image(sp, step, image, sizeof(image)))
-		return 0;
+		return;
 	/* Jobs that it submits are no restarts. */
 	spank_unsetenv(sp, "CKPT_RESTART_IMAGE");
-	if (replace(sp, prefix, image) == 0)
-		return 0;
-	slurm_error("ckpt: cannot continue from %s", image);
-	return -1;
+	if (replace(sp, prefix, image) < 0)
+		slurm_error("ckpt: cannot continue from %s: %s; starting anew", image, strerror(errno));
 }

@@ -10,8 +10,8 @@
 /*
  * In the task's own process, as its user, just before its program is executed:
  * if there is an image for it, "ckctl job-task" takes the program's place, and
- * gets its command line.  0, or what task_init has to return.
+ * gets its command line.  Where that cannot be, the program starts as ever.
  */
-int task_continue(spank_t sp, const struct step *step, const char *prefix);
+void task_continue(spank_t sp, const struct step *step, const char *prefix);
 
 #endif
