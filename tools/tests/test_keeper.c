@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "job/diary.h"
+#include "job/registry.h"
 #include "job/voice.h"
 #include "out.h"
 #include "tap.h"
@@ -42,6 +43,47 @@ static void test_diary(void)
 	ok(!diary_find("7.0", cluster, sizeof(cluster)), "a step's is another");
 	ok(!diary_read("../jobs/one", "7", &back) && !diary_read("one", "../one/7", &back),
 	   "a name is no path");
+}
+
+static bool exists(const char *name)
+{
+	char path[PATH_MAX];
+
+	snprintf(path, sizeof(path), "%s/.ckpt/jobs/one/%s", dir, name);
+	return access(path, F_OK) == 0;
+}
+
+static void age(const char *name)
+{
+	struct timespec times[2] = { { .tv_sec = 1000000000 }, { .tv_sec = 1000000000 } };
+	char path[PATH_MAX];
+
+	snprintf(path, sizeof(path), "%s/.ckpt/jobs/one/%s", dir, name);
+	utimensat(AT_FDCWD, path, times, 0);
+}
+
+static void test_sweep(void)
+{
+	struct registry_entry entry;
+	char image[PATH_MAX];
+	const char *const jobs[] = { "10", "11", "12.0", "13" };
+	size_t i;
+
+	snprintf(entry.image_dir, sizeof(entry.image_dir), "%s", dir);
+	for (i = 0; i < 4; i++)
+		if (registry_write("one", jobs[i], &entry))
+			return;
+	/* 10 and the step are old and have no image, 11 has one, 13 is new. */
+	snprintf(image, sizeof(image), "%s/11.ckpt", dir);
+	mkdir(image, 0700);
+	age("10.json");
+	age("11.json");
+	age("12.0.json");
+	age("7.status.json");
+	registry_sweep("one");
+	ok(!exists("10.json") && !exists("12.0.json"), "what is old and has no image is forgotten");
+	ok(exists("11.json") && exists("13.json"), "what has one, or is new, is not");
+	ok(!exists("7.status.json"), "what has lost its directory is");
 }
 
 /* A task: it waits, with @fd for its standard error, which it has once it is "sleep". */
@@ -148,6 +190,7 @@ int main(void)
 	if (!mkdtemp(dir) || setenv("HOME", dir, 1) < 0)
 		return 1;
 	test_diary();
+	test_sweep();
 	test_pipe();
 	test_file();
 	test_log();

@@ -28,6 +28,7 @@
 #define LAST_FACTOR	3
 
 #define SAY_AGAIN_MS	1000
+#define SWEEP_EVERY	64		/* jobs */
 /* What is written of a job's memory in a second, before anything is known of it. */
 #define FIRST_RATE	(100 << 20)
 
@@ -84,6 +85,9 @@ static void introduce(struct keeper *k)
 	if (rc)
 		voice_say(&k->voice, "ckctl: %s; other ckctl commands will not know where the images "
 			  "of %s are\n", sentence, k->req->name);
+	/* Not all jobs of an array at once. */
+	if (strtoul(k->req->job, NULL, 10) % SWEEP_EVERY == 0)
+		registry_sweep(k->cluster);
 }
 
 /* ---- what Slurm knows ---- */

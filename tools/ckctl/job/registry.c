@@ -9,12 +9,14 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "image/dir.h"
 #include "out.h"
 
 #define MAX_BYTES	65536
+#define MAX_AGE_S	(30 * 86400)
 
 /* ---- the directory ---- */
 
@@ -170,6 +172,64 @@ int registry_remove(const char *cluster, const char *job)
 		rc = fail_errno(errno, "cannot remove ~/.ckpt/jobs/%s/%s", cluster, name);
 	close(dir);
 	return rc;
+}
+
+/* The job or step that a file is about: "5.0" for "5.0.json" and "5.0.status.json". */
+static bool job_of(const char *file, char *job, size_t size)
+{
+	static const char *const suffixes[] = { ".json", ".status" };
+	size_t i, len;
+
+	if (!dir_name_good(file) || (size_t)snprintf(job, size, "%s", file) >= size)
+		return false;
+	for (i = 0; i < 2; i++) {
+		len = strlen(job);
+		if (len > strlen(suffixes[i]) && strcmp(job + len - strlen(suffixes[i]), suffixes[i]) == 0)
+			job[len - strlen(suffixes[i])] = '\0';
+		else if (i == 0)
+			return false;
+	}
+	return true;
+}
+
+static bool has_image(const char *cluster, const char *file, const char *job)
+{
+	char path[PATH_MAX + 300], name[300];
+	bool has = true;
+	const char *dir;
+	json_t *root;
+
+	snprintf(name, sizeof(name), "%.*s", (int)strlen(file) - 5, file);
+	root = registry_load(cluster, name);
+	dir = json_string_value(json_object_get(root, "image_dir"));
+	if (dir) {
+		snprintf(path, sizeof(path), "%s/%s.ckpt", dir, job);
+		has = access(path, F_OK) == 0 || errno != ENOENT;
+	}
+	json_decref(root);
+	return has;
+}
+
+void registry_sweep(const char *cluster)
+{
+	int dir = open_dir(cluster, false);
+	DIR *list = dir < 0 ? NULL : fdopendir(dir);
+	time_t old = time(NULL) - MAX_AGE_S;
+	struct dirent *entry;
+	struct stat st;
+	char job[256];
+
+	if (!list) {
+		if (dir >= 0)
+			close(dir);
+		return;
+	}
+	while ((entry = readdir(list)))
+		if (job_of(entry->d_name, job, sizeof(job)) &&
+		    fstatat(dirfd(list), entry->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+		    st.st_mtime < old && !has_image(cluster, entry->d_name, job))
+			unlinkat(dirfd(list), entry->d_name, 0);
+	closedir(list);
 }
 
 bool registry_find(const char *name, char *cluster, size_t size)

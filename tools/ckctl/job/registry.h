@@ -33,6 +33,8 @@ int registry_remove(const char *cluster, const char *job);
  */
 json_t *registry_load(const char *cluster, const char *name);
 int registry_store(const char *cluster, const char *name, json_t *root);
+/* Forget what is a month old and has no image: jobs come by the thousand. */
+void registry_sweep(const char *cluster);
 /* The cluster of which there is a file of that name: the newest, if there are several. */
 bool registry_find(const char *name, char *cluster, size_t size);
 
