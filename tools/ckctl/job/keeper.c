@@ -15,6 +15,7 @@
 #include "conf.h"
 #include "deadline.h"
 #include "diary.h"
+#include "interval.h"
 #include "out.h"
 #include "registry.h"
 #include "schedule.h"
@@ -92,23 +93,49 @@ static void introduce(struct keeper *k)
 
 /* ---- what Slurm knows ---- */
 
-/* As seconds since the epoch, whatever people like to see. */
-static json_t *ask_for_job(struct keeper *k)
+/* The record of the job and, of a step, that of the step; NULL where there is no answer. */
+static json_t *ask(struct keeper *k, json_t **step)
 {
 	const char *format = getenv("SLURM_TIME_FORMAT");
 	char *former = format ? strdup(format) : NULL, ignored[8];
-	json_t *job = NULL;
+	json_t *job = NULL, *steps = NULL;
 
+	/* Times are seconds since the epoch, whatever people like to see. */
 	setenv("SLURM_TIME_FORMAT", "%s", 1);
 	fail_capture(ignored, sizeof(ignored));
 	slurm_job(&k->stop, k->req->job, &job);
+	if (k->req->step && slurm_steps(&k->stop, k->req->name, &steps) == CK_OK)
+		*step = json_incref(json_array_get(steps, 0));
 	fail_capture(NULL, 0);
+	json_decref(steps);
 	if (former)
 		setenv("SLURM_TIME_FORMAT", former, 1);
 	else
 		unsetenv("SLURM_TIME_FORMAT");
 	free(former);
 	return job;
+}
+
+static int64_t seconds_of(const json_t *record, const char *key)
+{
+	const char *value = slurm_field(record, key);
+
+	return value ? strtoll(value, NULL, 10) : 0;
+}
+
+/* When a job has to end, or a step of one, which may have a limit of its own; 0 for never. */
+static int64_t end_of(const json_t *job, const json_t *step)
+{
+	const char *limit = slurm_field(step, "TimeLimit");
+	int64_t end = seconds_of(job, "EndTime"), own = 0;
+	uint64_t seconds;
+	char ignored[8];
+
+	fail_capture(ignored, sizeof(ignored));
+	if (limit && interval_parse(limit, &seconds) == CK_OK && seconds_of(step, "StartTime") > 0)
+		own = seconds_of(step, "StartTime") + (int64_t)seconds;
+	fail_capture(NULL, 0);
+	return own && (own < end || end <= 0) ? own : end;
 }
 
 /* How long a job of that partition has when it is preempted, in seconds. */
@@ -149,22 +176,23 @@ static void learn_grace(struct keeper *k, const json_t *job)
 /* When it has to end, and whether it runs.  Where Slurm does not answer, all is as it was. */
 static void look(struct keeper *k)
 {
-	const char *state, *end;
-	json_t *job = ask_for_job(k);
-	int64_t now = deadline_now_ms();
+	json_t *step = NULL, *job = ask(k, &step);
+	int64_t now = deadline_now_ms(), end;
+	const char *state;
 
-	if (!job) {
+	if (job) {
+		if (!k->grace_known)
+			learn_grace(k, job);
+		state = slurm_field(job, "JobState");
+		k->resting = state && strcmp(state, "RUNNING") != 0;
+		end = end_of(job, step);
+		schedule_end(&k->schedule, now, end > 0 ? now + end * 1000 - wall_ms() :
+							  SCHEDULE_NEVER);
+	} else {
 		schedule_end(&k->schedule, now, k->schedule.end);
-		return;
 	}
-	if (!k->grace_known)
-		learn_grace(k, job);
-	state = slurm_field(job, "JobState");
-	end = slurm_field(job, "EndTime");
-	k->resting = state && strcmp(state, "RUNNING") != 0;
-	schedule_end(&k->schedule, now, end && strtoll(end, NULL, 10) > 0 ?
-		     now + strtoll(end, NULL, 10) * 1000 - wall_ms() : SCHEDULE_NEVER);
 	json_decref(job);
+	json_decref(step);
 }
 
 /* ---- what is known here ---- */
@@ -213,18 +241,17 @@ static int64_t first_duration(void)
 /* The schedule of the job is kept, since it was started: this step's need not be. */
 static bool is_covered(struct keeper *k)
 {
-	struct diary job;
-	const char *start;
-	json_t *record;
-	bool covered = false;
+	json_t *job, *step = NULL;
+	struct diary diary;
+	bool covered;
 
-	if (!k->req->step || !diary_read(k->cluster, k->req->job, &job) || !job.interval_s)
+	if (!k->req->step || !diary_read(k->cluster, k->req->job, &diary) || !diary.interval_s ||
+	    diary.ended)
 		return false;
-	record = ask_for_job(k);
-	start = record ? slurm_field(record, "StartTime") : NULL;
-	if (start)
-		covered = !job.ended && job.started >= strtoll(start, NULL, 10) - 60;
-	json_decref(record);
+	job = ask(k, &step);
+	covered = job && diary.started >= seconds_of(job, "StartTime") - 60;
+	json_decref(job);
+	json_decref(step);
 	return covered;
 }
 
