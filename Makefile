@@ -23,10 +23,10 @@ in_cluster = scripts/cluster.sh run --kernel $(one_kernel) --timeout $$((2400 * 
 export PREFIX DESTDIR
 # Targets are steps with side effects; the scripts parallelise inside.
 .NOTPARALLEL:
-.PHONY: all help deps module tools selftests install uninstall demo test check \
+.PHONY: all help deps module tools selftests install install-slurm uninstall demo test check \
 	check-debug check-kernels check-slurm cluster faults soak lint unit bench shell clean
 
-all: module tools ## build ckpt.ko and ckctl
+all: module tools ## build ckpt.ko, ckctl and, with Slurm's headers, its plugin
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -54,8 +54,13 @@ install: module tools ## install module, ckctl, manual page and completion (as r
 	[ -n "$(DESTDIR)" ] || depmod -a "$(KVER)"
 	[ -n "$(DESTDIR)" ] || setcap cap_checkpoint_restore+ep "$(PREFIX)/bin/ckctl"
 
+install-slurm: ## install the Slurm plugin (SLURM_INCLUDE, SLURM_RELEASE, SLURM_PLUGINDIR, SLURM_CONFDIR)
+	@mkdir -p build
+	flock build/.lock.tools $(MAKE) -C tools install-slurm
+
 uninstall: ## remove what install put there
 	rm -f "$(DESTDIR)/lib/modules/$(KVER)/extra/ckpt.ko" "$(DESTDIR)$(PREFIX)/bin/ckctl" \
+		"$(DESTDIR)$(PREFIX)/libexec/ckpt-job-task" \
 		"$(DESTDIR)$(PREFIX)/share/man/man8/ckctl.8" \
 		"$(DESTDIR)$(PREFIX)/share/bash-completion/completions/ckctl"
 	[ -n "$(DESTDIR)" ] || depmod -a "$(KVER)"

@@ -12,10 +12,11 @@ usage: scripts/cluster.sh run [option…] [--] COMMAND [ARG…]
        scripts/cluster.sh shell [option…]
 
 Boots a throw-away cluster of virtual machines under Slurm, node0, node1 and so
-on, each with ckpt.ko and ckctl installed, runs COMMAND on node0 as root when
-all nodes are idle, and ends with its status. "shell" gives a prompt there
-instead. Slurm is that of the Debian release that comes with the kernel: 6.1 is
-Debian 12's with Slurm 22.05, 6.12 is Debian 13's with Slurm 24.11. On all nodes:
+on, each with ckpt.ko, ckctl and the Slurm plugin installed, runs COMMAND on
+node0 as root when all nodes are idle, and ends with its status. "shell" gives
+a prompt there instead. Slurm is that of the Debian release that comes with the
+kernel: 6.1 is Debian 12's with Slurm 22.05, 6.12 is Debian 13's with Slurm
+24.11. On all nodes:
 
   /src        this repository, read-only
   /share      a directory that they share with each other and with the host
@@ -240,6 +241,7 @@ main() {
 	[[ $nodes = [234] ]] || die "A cluster has 2 to 4 nodes."
 	host_prepare
 	parts_prepare slurm "$KSUITE"
+	plugin_install "$run/root" "$root"
 	share_prepare
 	take_slots "$nodes"
 	cluster_boot

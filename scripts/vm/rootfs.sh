@@ -8,7 +8,8 @@ base_packages=(bash coreutils util-linux kmod iproute2 procps xz-utils python3-m
 	libnl-3-200 libnl-genl-3-200 libjansson4 libxxhash0 libcap2 libcap2-bin)
 full_packages=("${base_packages[@]}" criu gdb python3 python3-numpy libopenblas0-pthread
 	zstd stress-ng sqlite3 strace perl e2fsprogs gcc libc6-dev file time)
-slurm_packages=("${base_packages[@]}" slurm-wlm munge python3 strace)
+# libslurm-dev has the headers that the plugin is built with.
+slurm_packages=("${base_packages[@]}" slurm-wlm libslurm-dev munge python3 strace)
 
 rootfs_dir() {	# base|full|slurm [SUITE]: print its path, building it first if need be
 	local suite=${2:-$(host_suite)} packages dir

@@ -58,6 +58,18 @@ tools_install() {	# DIR: a private install tree of the tools
 	fi
 }
 
+# The Slurm plugin, for the release that is in the root file system.
+plugin_install() {	# DIR ROOT-FILE-SYSTEM
+	local plugins
+	[ -z "$no_build" ] || return 0
+	plugins=$(find "$2/usr/lib" -name libslurmfull.so -printf '/usr/lib/%P' -quit)
+	{
+		flock 7
+		make -s -C "$REPO/tools" install-slurm SLURM_INCLUDE="$2/usr/include" SLURM_PLUGINDIR="${plugins%/*}" \
+			DESTDIR="$1" >"$run/install" 2>&1 7>&- || { cat "$run/install" >&2; die "The Slurm plugin does not build."; }
+	} 7>"$REPO/build/.lock.tools"
+}
+
 # The test programs: here a failure is only worth a word, the command may not
 # need them. (make check builds them first, and stops.)
 selftests_build() {

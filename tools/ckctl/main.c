@@ -2,9 +2,11 @@
 /* The table of commands and the options that come before one. */
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "../../kmod/version.h"
+#include "../slurm/task_name.h"
 #include "cmd/cmd.h"
 #include "out.h"
 
@@ -30,6 +32,7 @@ static const struct command commands[] = {
 	{ "help", cmd_help, "show this, or the help of one command" },
 	/* What ckctl itself starts is not listed. */
 	{ "job-agent", cmd_job_agent, NULL },
+	{ "job-keeper", cmd_job_keeper, NULL },
 };
 
 #define NR_COMMANDS (sizeof(commands) / sizeof(commands[0]))
@@ -87,6 +90,30 @@ static int cmd_help(int argc, char **argv)
 	return run(2, (char *[]){ argv[1], option, NULL });
 }
 
+/*
+ * As slurmstepd starts it in the place of a task, where the Slurm plugin could
+ * change no more than the first word of the command line (task_name.h).
+ */
+static int run_task(int argc, char **argv)
+{
+	const char *image = getenv(TASK_ENV_IMAGE), *command = getenv(TASK_ENV_COMMAND);
+	char **args = calloc((size_t)argc + 6, sizeof(*args));
+	int n = 0, i;
+
+	if (!image || !command || !args)
+		return fail(CK_USAGE, "%s is not to be called by hand", TASK_NAME);
+	args[n++] = (char *)"job-task";
+	args[n++] = (char *)"--image";
+	args[n++] = strdup(image);
+	args[n++] = (char *)"--";
+	args[n++] = strdup(command);
+	for (i = 1; i < argc; i++)
+		args[n++] = argv[i];
+	unsetenv(TASK_ENV_IMAGE);
+	unsetenv(TASK_ENV_COMMAND);
+	return run(n, args);
+}
+
 int main(int argc, char **argv)
 {
 	static const struct option options[] = {
@@ -95,6 +122,8 @@ int main(int argc, char **argv)
 	};
 	int c, rc;
 
+	if (argc && strcmp(basename(argv[0]), TASK_NAME) == 0)
+		return run_task(argc, argv);
 	argv[0] = (char *)"ckctl";
 	while ((c = getopt_long(argc, argv, "+" CMD_SHORT, options, NULL)) != -1) {
 		switch (c) {

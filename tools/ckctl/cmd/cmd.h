@@ -79,5 +79,6 @@ int cmd_status(int argc, char **argv);
 int cmd_thaw(int argc, char **argv);
 /* Not for people. */
 int cmd_job_agent(int argc, char **argv);
+int cmd_job_keeper(int argc, char **argv);
 
 #endif

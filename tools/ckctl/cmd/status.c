@@ -8,10 +8,13 @@
 #include "nl.h"
 #include "out.h"
 #include "state/state.h"
+#include "status_job.h"
 
 static const char usage[] =
 	"Usage: ckctl status [--json] [--state-table]\n"
-	"Show the kernel module: version, features, sessions.\n\n"
+	"       ckctl status [--json] JOB[.STEP]\n"
+	"Show the kernel module: version, features, sessions.  Or show the schedule of a job of\n"
+	"Slurm, or of one step: its last checkpoint, what failed, and when the next one is due.\n\n"
 	"      --state-table  print instead, as a Markdown table, what a checkpoint saves and\n"
 	"                     what it refuses\n";
 
@@ -67,8 +70,10 @@ int cmd_status(int argc, char **argv)
 		if (rc != CMD_GO_ON)
 			return rc;
 	}
+	if (argc - optind > 1 || (table && optind < argc))
+		return cmd_usage(argv, "status takes one job, or none");
 	if (optind < argc)
-		return cmd_usage(argv, "status takes no argument");
+		return status_job(argv[optind]);
 	if (table)
 		return print_table();
 	rc = nl_open(&nl);

@@ -195,6 +195,9 @@ static int find_image_dir(struct coordinator *c)
 	int rc = slurm_cluster(&c->deadline, c->cluster, sizeof(c->cluster));
 
 	if (!rc)
+		rc = registry_read(c->cluster, c->name, &entry);
+	/* A step that was given none of its own has the job's. */
+	if (!rc && !*entry.image_dir)
 		rc = registry_read(c->cluster, c->id, &entry);
 	if (rc)
 		return rc;

@@ -1,20 +1,22 @@
 // SPDX-License-Identifier: GPL-2.0
 #include "registry.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <jansson.h>
 #include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "image/dir.h"
 #include "out.h"
 
 #define MAX_BYTES	65536
+#define MAX_AGE_S	(30 * 86400)
 
 /* ---- the directory ---- */
 
@@ -44,7 +46,7 @@ static int open_own(int at, const char *name)
 	return -1;
 }
 
-/* $HOME/.ckpt/jobs/<cluster>, made if need be; -1 and errno. */
+/* $HOME/.ckpt/jobs/<cluster>, made if need be, or that above it; -1 and errno. */
 static int open_dir(const char *cluster, bool make)
 {
 	const char *const names[] = { ".ckpt", "jobs", cluster };
@@ -52,12 +54,12 @@ static int open_dir(const char *cluster, bool make)
 	int fd, next, err;
 	size_t i;
 
-	if (!path || !dir_name_good(cluster)) {
+	if (!path || (cluster && !dir_name_good(cluster))) {
 		errno = ENOENT;
 		return -1;
 	}
 	fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	for (i = 0; fd >= 0 && i < sizeof(names) / sizeof(names[0]); i++) {
+	for (i = 0; fd >= 0 && i < sizeof(names) / sizeof(names[0]) && names[i]; i++) {
 		next = open_own(fd, names[i]);
 		if (next < 0 && errno == ENOENT && make &&
 		    (dir_make(fd, names[i]) == 0 || errno == EEXIST))
@@ -77,64 +79,53 @@ static bool file_name(char *buf, size_t size, const char *job)
 
 /* ---- the file ---- */
 
-static void take(struct registry_entry *entry, const json_t *root)
+json_t *registry_load(const char *cluster, const char *name)
 {
-	const char *dir = json_string_value(json_object_get(root, "image_dir"));
-
-	if (dir && *dir == '/' && strlen(dir) < sizeof(entry->image_dir))
-		strcpy(entry->image_dir, dir);
-}
-
-int registry_read(const char *cluster, const char *job, struct registry_entry *entry)
-{
-	char name[300], text[MAX_BYTES];
+	char path[300], text[MAX_BYTES];
 	int dir = open_dir(cluster, false), fd = -1;
 	json_t *root = NULL;
 	struct stat st;
 	ssize_t n = -1;
 
-	memset(entry, 0, sizeof(*entry));
-	if (dir >= 0 && file_name(name, sizeof(name), job))
-		fd = openat(dir, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+	if (dir >= 0 && file_name(path, sizeof(path), name))
+		fd = openat(dir, path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
 	if (fd >= 0 && fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_uid == geteuid() &&
 	    !(st.st_mode & 022))
 		n = read(fd, text, sizeof(text));
 	if (n > 0 && (size_t)n < sizeof(text))
 		root = json_loadb(text, (size_t)n, JSON_REJECT_DUPLICATES, NULL);
-	take(entry, root);
-	json_decref(root);
 	if (fd >= 0)
 		close(fd);
 	if (dir >= 0)
 		close(dir);
-	return CK_OK;
+	return root;
 }
 
-int registry_write(const char *cluster, const char *job, const struct registry_entry *entry)
+int registry_store(const char *cluster, const char *name, json_t *root)
 {
 	int dir = open_dir(cluster, true), fd = -1, rc = CK_OK;
-	char name[300], temporary[340];
+	char path[300], temporary[340];
 	FILE *file = NULL;
-	json_t *root;
 
-	if (dir < 0)
+	if (dir < 0) {
+		json_decref(root);
 		return fail_errno(errno, "cannot make the directory ~/.ckpt/jobs/%s", cluster);
-	if (!file_name(name, sizeof(name), job)) {
+	}
+	if (!file_name(path, sizeof(path), name)) {
+		json_decref(root);
 		close(dir);
-		return fail(CK_USAGE, "\"%s\" is no job", job);
+		return fail(CK_USAGE, "\"%s\" is no job", name);
 	}
 	/* Two at once, on whatever nodes, have one each. */
-	snprintf(temporary, sizeof(temporary), ".%s.%lx.%d", name, gethostid(), getpid());
-	root = json_pack("{s:s}", "image_dir", entry->image_dir);
+	snprintf(temporary, sizeof(temporary), ".%s.%lx.%d", path, gethostid(), getpid());
 	unlinkat(dir, temporary, 0);
 	fd = openat(dir, temporary, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
 	file = fd < 0 ? NULL : fdopen(fd, "w");
 	if (fd >= 0 && !root)
-		/* A path of other bytes would come back as another one. */
-		rc = fail(CK_REFUSED, "the image directory must have a name in UTF-8");
+		rc = fail(CK_FAILED, "out of memory");
 	else if (!file || fchmod(fd, 0600) < 0 || json_dumpf(root, file, JSON_INDENT(1)) < 0 ||
-	    fflush(file) == EOF || fsync(fd) < 0 || renameat(dir, temporary, dir, name) < 0)
-		rc = fail_errno(errno, "cannot write ~/.ckpt/jobs/%s/%s", cluster, name);
+		 fflush(file) == EOF || fsync(fd) < 0 || renameat(dir, temporary, dir, path) < 0)
+		rc = fail_errno(errno, "cannot write ~/.ckpt/jobs/%s/%s", cluster, path);
 	if (rc)
 		unlinkat(dir, temporary, 0);
 	if (file)
@@ -144,6 +135,30 @@ int registry_write(const char *cluster, const char *job, const struct registry_e
 	close(dir);
 	json_decref(root);
 	return rc;
+}
+
+/* ---- of a job ---- */
+
+int registry_read(const char *cluster, const char *job, struct registry_entry *entry)
+{
+	json_t *root = registry_load(cluster, job);
+	const char *dir = json_string_value(json_object_get(root, "image_dir"));
+
+	memset(entry, 0, sizeof(*entry));
+	if (dir && *dir == '/' && strlen(dir) < sizeof(entry->image_dir))
+		strcpy(entry->image_dir, dir);
+	json_decref(root);
+	return CK_OK;
+}
+
+int registry_write(const char *cluster, const char *job, const struct registry_entry *entry)
+{
+	json_t *dir = json_string(entry->image_dir);
+
+	/* A path of other bytes would come back as another one. */
+	if (!dir)
+		return fail(CK_REFUSED, "the image directory must have a name in UTF-8");
+	return registry_store(cluster, job, json_pack("{s:o}", "image_dir", dir));
 }
 
 int registry_remove(const char *cluster, const char *job)
@@ -157,4 +172,91 @@ int registry_remove(const char *cluster, const char *job)
 		rc = fail_errno(errno, "cannot remove ~/.ckpt/jobs/%s/%s", cluster, name);
 	close(dir);
 	return rc;
+}
+
+/* The job or step that a file is about: "5.0" for "5.0.json" and "5.0.status.json". */
+static bool job_of(const char *file, char *job, size_t size)
+{
+	static const char *const suffixes[] = { ".json", ".status" };
+	size_t i, len;
+
+	if (!dir_name_good(file) || (size_t)snprintf(job, size, "%s", file) >= size)
+		return false;
+	for (i = 0; i < 2; i++) {
+		len = strlen(job);
+		if (len > strlen(suffixes[i]) && strcmp(job + len - strlen(suffixes[i]), suffixes[i]) == 0)
+			job[len - strlen(suffixes[i])] = '\0';
+		else if (i == 0)
+			return false;
+	}
+	return true;
+}
+
+static bool has_image(const char *cluster, const char *file, const char *job)
+{
+	char path[PATH_MAX + 300], name[300];
+	bool has = true;
+	const char *dir;
+	json_t *root;
+
+	snprintf(name, sizeof(name), "%.*s", (int)strlen(file) - 5, file);
+	root = registry_load(cluster, name);
+	dir = json_string_value(json_object_get(root, "image_dir"));
+	if (dir) {
+		snprintf(path, sizeof(path), "%s/%s.ckpt", dir, job);
+		has = access(path, F_OK) == 0 || errno != ENOENT;
+	}
+	json_decref(root);
+	return has;
+}
+
+void registry_sweep(const char *cluster)
+{
+	int dir = open_dir(cluster, false);
+	DIR *list = dir < 0 ? NULL : fdopendir(dir);
+	time_t old = time(NULL) - MAX_AGE_S;
+	struct dirent *entry;
+	struct stat st;
+	char job[256];
+
+	if (!list) {
+		if (dir >= 0)
+			close(dir);
+		return;
+	}
+	while ((entry = readdir(list)))
+		if (job_of(entry->d_name, job, sizeof(job)) &&
+		    fstatat(dirfd(list), entry->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+		    st.st_mtime < old && !has_image(cluster, entry->d_name, job))
+			unlinkat(dirfd(list), entry->d_name, 0);
+	closedir(list);
+}
+
+bool registry_find(const char *name, char *cluster, size_t size)
+{
+	int jobs = open_dir(NULL, false);
+	DIR *list = jobs < 0 ? NULL : fdopendir(jobs);
+	struct timespec newest = { .tv_sec = -1 };
+	char path[600], file[300];
+	struct dirent *entry;
+	struct stat st;
+
+	if (!list || !file_name(file, sizeof(file), name)) {
+		if (list)
+			closedir(list);
+		else if (jobs >= 0)
+			close(jobs);
+		return false;
+	}
+	while ((entry = readdir(list))) {
+		snprintf(path, sizeof(path), "%s/%s", entry->d_name, file);
+		if (!dir_name_good(entry->d_name) || strlen(entry->d_name) >= size ||
+		    fstatat(dirfd(list), path, &st, AT_SYMLINK_NOFOLLOW) < 0 ||
+		    st.st_mtim.tv_sec <= newest.tv_sec)
+			continue;
+		newest = st.st_mtim;
+		strcpy(cluster, entry->d_name);
+	}
+	closedir(list);
+	return newest.tv_sec >= 0;
 }

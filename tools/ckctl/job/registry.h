@@ -11,7 +11,10 @@
 #ifndef CKCTL_REGISTRY_H
 #define CKCTL_REGISTRY_H
 
+#include <jansson.h>
 #include <limits.h>
+#include <stdbool.h>
+#include <stddef.h>
 
 struct registry_entry {
 	char image_dir[PATH_MAX];	/* where its images go, absolute; "" for not known */
@@ -23,5 +26,16 @@ int registry_read(const char *cluster, const char *job, struct registry_entry *e
 int registry_write(const char *cluster, const char *job, const struct registry_entry *entry);
 /* A file that is not there is fine. */
 int registry_remove(const char *cluster, const char *job);
+
+/*
+ * What these are made of: any small object, in <name>.json beside them.  NULL
+ * where there is none; store takes the reference, and replaces the file as a whole.
+ */
+json_t *registry_load(const char *cluster, const char *name);
+int registry_store(const char *cluster, const char *name, json_t *root);
+/* Forget what is a month old and has no image: jobs come by the thousand. */
+void registry_sweep(const char *cluster);
+/* The cluster of which there is a file of that name: the newest, if there are several. */
+bool registry_find(const char *name, char *cluster, size_t size);
 
 #endif

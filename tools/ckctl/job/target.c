@@ -6,8 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "cgroup.h"
 #include "out.h"
@@ -63,26 +61,6 @@ int target_operand(struct target *t, const char *arg)
 			    "MaxWait=SECONDS",
 			    arg);
 	return fail(CK_USAGE, "\"%s\" is one TARGET too many", arg);
-}
-
-int target_image_dir(char *path, size_t size, const char *dir)
-{
-	char *real = realpath(dir, NULL);
-	struct stat st;
-	int rc = CK_OK;
-
-	if (!real)
-		return fail_errno(errno, "cannot use the image directory %s", dir);
-	if (stat(real, &st) < 0)
-		rc = fail_errno(errno, "cannot use the image directory %s", dir);
-	else if (!S_ISDIR(st.st_mode))
-		rc = fail(CK_USAGE, "%s is no directory", dir);
-	else if (access(real, W_OK | X_OK) < 0)
-		rc = fail_errno(errno, "you may not write in the image directory %s", dir);
-	else if ((size_t)snprintf(path, size, "%s", real) >= size)
-		rc = fail(CK_FAILED, "the path of the image directory %s is too long", dir);
-	free(real);
-	return rc;
 }
 
 /* A cgroup that somebody else made: its own name is the job's. */

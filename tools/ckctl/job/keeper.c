@@ -1,0 +1,406 @@
+// SPDX-License-Identifier: GPL-2.0
+#include "keeper.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "cgroup.h"
+#include "conf.h"
+#include "deadline.h"
+#include "diary.h"
+#include "interval.h"
+#include "out.h"
+#include "registry.h"
+#include "schedule.h"
+#include "slurm.h"
+#include "steps.h"
+#include "try.h"
+#include "voice.h"
+
+/* Where a site has not decided otherwise. */
+#define LAST_MARGIN_S	60
+#define LAST_FACTOR	3
+
+#define SAY_AGAIN_MS	1000
+#define SWEEP_EVERY	64		/* jobs */
+/* What is written of a job's memory in a second, before anything is known of it. */
+#define FIRST_RATE	(100 << 20)
+
+struct keeper {
+	const struct keeper_request *req;
+	struct deadline stop;		/* for what is asked of Slurm meanwhile */
+	struct schedule schedule;
+	struct voice voice;
+	struct diary diary;
+	char cluster[256];
+	bool resting;			/* Slurm said last that it is suspended, or about to end */
+	bool grace_known;
+};
+
+/* ---- what is written down ---- */
+
+static int64_t wall_ms(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_REALTIME, &ts);
+	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
+}
+
+/* A time of the schedule on the wall clock. */
+static int64_t wall_s(int64_t at_ms)
+{
+	return (wall_ms() + at_ms - deadline_now_ms()) / 1000;
+}
+
+/* Who cannot write in the home directory has checkpoints all the same. */
+static int write_diary(struct keeper *k)
+{
+	char sentence[1024];
+	int rc;
+
+	k->diary.next = k->diary.ended ? 0 : wall_s(schedule_due(&k->schedule));
+	fail_capture(sentence, sizeof(sentence));
+	rc = diary_write(k->cluster, k->req->name, &k->diary);
+	fail_capture(NULL, 0);
+	return rc;
+}
+
+static void introduce(struct keeper *k)
+{
+	struct registry_entry entry;
+	char sentence[1024];
+	int rc;
+
+	snprintf(entry.image_dir, sizeof(entry.image_dir), "%s", k->req->image_dir);
+	fail_capture(sentence, sizeof(sentence));
+	rc = registry_write(k->cluster, k->req->name, &entry);
+	fail_capture(NULL, 0);
+	if (rc)
+		voice_say(&k->voice, "ckctl: %s; other ckctl commands will not know where the images "
+			  "of %s are\n", sentence, k->req->name);
+	/* Not all jobs of an array at once. */
+	if (strtoul(k->req->job, NULL, 10) % SWEEP_EVERY == 0)
+		registry_sweep(k->cluster);
+}
+
+/* ---- what Slurm knows ---- */
+
+/* The record of the job and, of a step, that of the step; NULL where there is no answer. */
+static json_t *ask(struct keeper *k, json_t **step)
+{
+	const char *format = getenv("SLURM_TIME_FORMAT");
+	char *former = format ? strdup(format) : NULL, ignored[8];
+	json_t *job = NULL, *steps = NULL;
+
+	/* Times are seconds since the epoch, whatever people like to see. */
+	setenv("SLURM_TIME_FORMAT", "%s", 1);
+	fail_capture(ignored, sizeof(ignored));
+	slurm_job(&k->stop, k->req->job, &job);
+	if (k->req->step && slurm_steps(&k->stop, k->req->name, &steps) == CK_OK)
+		*step = json_incref(json_array_get(steps, 0));
+	fail_capture(NULL, 0);
+	json_decref(steps);
+	if (former)
+		setenv("SLURM_TIME_FORMAT", former, 1);
+	else
+		unsetenv("SLURM_TIME_FORMAT");
+	free(former);
+	return job;
+}
+
+static int64_t seconds_of(const json_t *record, const char *key)
+{
+	const char *value = slurm_field(record, key);
+
+	return value ? strtoll(value, NULL, 10) : 0;
+}
+
+/* When a job has to end, or a step of one, which may have a limit of its own; 0 for never. */
+static int64_t end_of(const json_t *job, const json_t *step)
+{
+	const char *limit = slurm_field(step, "TimeLimit");
+	int64_t end = seconds_of(job, "EndTime"), own = 0;
+	uint64_t seconds;
+	char ignored[8];
+
+	fail_capture(ignored, sizeof(ignored));
+	if (limit && interval_parse(limit, &seconds) == CK_OK && seconds_of(step, "StartTime") > 0)
+		own = seconds_of(step, "StartTime") + (int64_t)seconds;
+	fail_capture(NULL, 0);
+	return own && (own < end || end <= 0) ? own : end;
+}
+
+/* How long a job of that partition has when it is preempted, in seconds. */
+static uint64_t grace_of(struct keeper *k, const char *partition)
+{
+	const char *const argv[] = { "scontrol", "-o", "show", "partition", partition, NULL };
+	char *out = NULL, ignored[8];
+	const char *grace;
+	uint64_t seconds = 0;
+	json_t *list;
+
+	fail_capture(ignored, sizeof(ignored));
+	if (slurm_run(&k->stop, argv, &out, NULL) == CK_OK && (list = slurm_parse(out))) {
+		grace = slurm_field(json_array_get(list, 0), "GraceTime");
+		seconds = grace ? strtoull(grace, NULL, 10) : 0;
+		json_decref(list);
+	}
+	fail_capture(NULL, 0);
+	free(out);
+	return seconds;
+}
+
+/*
+ * A preempted job is told by SIGTERM to its tasks, and its end moves: that is
+ * what can be seen from here.  Only where there is any time of grace is it worth
+ * to ask again and again, and then three times in it.
+ */
+static void learn_grace(struct keeper *k, const json_t *job)
+{
+	const char *partition = slurm_field(job, "Partition");
+	uint64_t grace = partition ? grace_of(k, partition) : 0;
+	uint64_t poll = grace && grace < 15 ? 5 : grace / 3;
+
+	k->schedule.poll = (int64_t)conf_number("preempt_poll", poll, 86400) * 1000;
+	k->grace_known = true;
+}
+
+/* When it has to end, and whether it runs.  Where Slurm does not answer, all is as it was. */
+static void look(struct keeper *k)
+{
+	json_t *step = NULL, *job = ask(k, &step);
+	int64_t now = deadline_now_ms(), end;
+	const char *state;
+
+	if (job) {
+		if (!k->grace_known)
+			learn_grace(k, job);
+		state = slurm_field(job, "JobState");
+		k->resting = state && strcmp(state, "RUNNING") != 0;
+		end = end_of(job, step);
+		schedule_end(&k->schedule, now, end > 0 ? now + end * 1000 - wall_ms() :
+							  SCHEDULE_NEVER);
+	} else {
+		schedule_end(&k->schedule, now, k->schedule.end);
+	}
+	json_decref(job);
+	json_decref(step);
+}
+
+/* ---- what is known here ---- */
+
+/* Nobody is left: Slurm is about to end us. */
+static bool tasks_are_gone(const struct keeper *k)
+{
+	char path[PATH_MAX + 64], ignored[8];
+	struct steps_place place;
+	bool gone = false;
+	int fd;
+
+	fail_capture(ignored, sizeof(ignored));
+	if (steps_here(&place) == CK_OK) {
+		snprintf(path, sizeof(path), "%s/step_%s/user", place.job, place.step);
+		fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		gone = fd >= 0 && !cgroup_populated(fd);
+		if (fd >= 0)
+			close(fd);
+	}
+	fail_capture(NULL, 0);
+	return gone || (!k->req->step && kill(k->req->task, 0) < 0 && errno == ESRCH);
+}
+
+/* How long the first checkpoint may take, by the memory that the job uses here. */
+static int64_t first_duration(void)
+{
+	char path[PATH_MAX + 64], text[32] = "", ignored[8];
+	struct steps_place place;
+	FILE *file = NULL;
+
+	fail_capture(ignored, sizeof(ignored));
+	if (steps_here(&place) == CK_OK) {
+		snprintf(path, sizeof(path), "%s/memory.current", place.job);
+		file = fopen(path, "re");
+	}
+	fail_capture(NULL, 0);
+	if (file) {
+		if (!fgets(text, sizeof(text), file))
+			text[0] = '\0';
+		fclose(file);
+	}
+	return strtoll(text, NULL, 10) / FIRST_RATE * 1000;
+}
+
+/* The schedule of the job is kept, since it was started: this step's need not be. */
+static bool is_covered(struct keeper *k)
+{
+	json_t *job, *step = NULL;
+	struct diary diary;
+	bool covered;
+
+	if (!k->req->step || !diary_read(k->cluster, k->req->job, &diary) || !diary.interval_s ||
+	    diary.ended)
+		return false;
+	job = ask(k, &step);
+	covered = job && diary.started >= seconds_of(job, "StartTime") - 60;
+	json_decref(job);
+	json_decref(step);
+	return covered;
+}
+
+/* ---- checkpoints ---- */
+
+static void note_success(struct keeper *k, const json_t *result)
+{
+	const char *image = json_string_value(json_object_get(result, "image"));
+
+	k->diary.last.time = wall_ms() / 1000;
+	snprintf(k->diary.last.image, sizeof(k->diary.last.image), "%s", image ? image : "");
+	k->diary.last.bytes = (uint64_t)json_integer_value(json_object_get(result, "bytes"));
+	k->diary.last.tasks = (uint64_t)json_integer_value(json_object_get(result, "tasks"));
+	k->diary.last.seconds = json_number_value(json_object_get(result, "seconds"));
+	k->diary.last.standstill_ms = json_number_value(json_object_get(result, "standstill_ms"));
+	memset(&k->diary.failure, 0, sizeof(k->diary.failure));
+}
+
+static void note_failure(struct keeper *k, const struct try *t)
+{
+	int64_t wait = schedule_due(&k->schedule) - deadline_now_ms();
+
+	k->diary.failure.time = wall_ms() / 1000;
+	k->diary.failure.count++;
+	try_sentence(t, k->diary.failure.sentence, sizeof(k->diary.failure.sentence));
+	voice_say(&k->voice, "%sckctl: note: the checkpoint of %s failed; the next try is in %jd "
+		  "seconds\n", t->words ? t->words : "", k->req->name,
+		  (intmax_t)(wait > 0 ? (wait + 999) / 1000 : 0));
+}
+
+/* Suspended, or at its end, with nothing that could be saved, and nothing to be said about. */
+static bool is_idle(const struct keeper *k)
+{
+	return k->resting || tasks_are_gone(k);
+}
+
+static void failed(struct keeper *k, const struct try *t, int64_t begun)
+{
+	/* It may have come to that in the middle of it. */
+	look(k);
+	if (is_idle(k)) {
+		schedule_skipped(&k->schedule, deadline_now_ms());
+		return;
+	}
+	schedule_failed(&k->schedule, begun, deadline_now_ms());
+	note_failure(k, t);
+}
+
+/* False when it is time to go. */
+static bool make_checkpoint(struct keeper *k)
+{
+	int64_t begun = deadline_now_ms();
+	struct try t;
+	bool stopped;
+
+	try_checkpoint(k->req->name, k->req->image_dir, STDIN_FILENO, &t);
+	stopped = t.stopped;
+	if (t.result) {
+		schedule_made(&k->schedule, begun, deadline_now_ms());
+		note_success(k, t.result);
+	} else if (!stopped) {
+		failed(k, &t, begun);
+	}
+	try_free(&t);
+	return !stopped;
+}
+
+static bool act(struct keeper *k)
+{
+	int64_t last_end = k->schedule.end;
+
+	look(k);
+	if (k->schedule.end != last_end)
+		write_diary(k);
+	if (schedule_due(&k->schedule) > deadline_now_ms())
+		return true;
+	if (is_idle(k)) {
+		schedule_skipped(&k->schedule, deadline_now_ms());
+		write_diary(k);
+		return true;
+	}
+	if (!make_checkpoint(k))
+		return false;
+	write_diary(k);
+	return true;
+}
+
+/* ---- all of it ---- */
+
+/* Wait for what is next: false when the pipe has been closed. */
+static bool sleep_until(struct keeper *k, int64_t at)
+{
+	struct pollfd pfd = { .fd = STDIN_FILENO, .events = POLLIN };
+	int64_t left;
+
+	for (;;) {
+		left = at - deadline_now_ms();
+		if (left <= 0)
+			return true;
+		if (voice_pending(&k->voice) && left > SAY_AGAIN_MS)
+			left = SAY_AGAIN_MS;
+		if (left > 86400000)
+			left = 86400000;
+		if (poll(&pfd, 1, (int)left) > 0)
+			return false;
+	}
+}
+
+static void begin(struct keeper *k)
+{
+	schedule_begin(&k->schedule, deadline_now_ms(), k->req->interval_s,
+		       (uint32_t)strtoul(k->req->job, NULL, 10));
+	k->schedule.margin = (int64_t)conf_number("last_margin", LAST_MARGIN_S, 86400) * 1000;
+	k->schedule.factor = (int64_t)conf_number("last_factor", LAST_FACTOR, 100);
+	k->schedule.duration = first_duration();
+	snprintf(k->diary.image_dir, sizeof(k->diary.image_dir), "%s", k->req->image_dir);
+	k->diary.interval_s = k->req->interval_s;
+	k->diary.started = wall_ms() / 1000;
+	k->diary.pid = getpid();
+	gethostname(k->diary.node, sizeof(k->diary.node) - 1);
+}
+
+int keeper_run(const struct keeper_request *req)
+{
+	struct keeper k = { .req = req, .voice.task = req->task };
+	const char *cluster = getenv("SLURM_CLUSTER_NAME");
+	char what[64], ignored[8];
+
+	signal(SIGPIPE, SIG_IGN);
+	snprintf(what, sizeof(what), "job %.40s", req->name);
+	deadline_begin(&k.stop, what, 0, STDIN_FILENO);
+	snprintf(k.voice.file, sizeof(k.voice.file), "%s/%s.ckpt.log", req->image_dir, req->name);
+	if (cluster && *cluster) {
+		snprintf(k.cluster, sizeof(k.cluster), "%s", cluster);
+	} else {
+		fail_capture(ignored, sizeof(ignored));
+		slurm_cluster(&k.stop, k.cluster, sizeof(k.cluster));
+		fail_capture(NULL, 0);
+	}
+	introduce(&k);
+	if (!req->interval_s || is_covered(&k))
+		return CK_OK;
+	begin(&k);
+	look(&k);
+	write_diary(&k);
+	while (sleep_until(&k, schedule_wake(&k.schedule)) && act(&k))
+		;
+	k.diary.ended = wall_ms() / 1000;
+	write_diary(&k);
+	free(k.voice.pending);
+	return CK_OK;
+}

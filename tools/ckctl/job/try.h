@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* One checkpoint of a job, by "ckctl create" in a process of its own, as people make it. */
+#ifndef CKCTL_TRY_H
+#define CKCTL_TRY_H
+
+#include <jansson.h>
+#include <stdbool.h>
+
+struct try {
+	bool stopped;			/* it was given up, as @stop_fd could be read */
+	json_t *result;			/* what it prints with --json; NULL when it failed */
+	char *words;			/* what it had to say, line by line; "" for nothing */
+};
+
+/* Waits for it. */
+void try_checkpoint(const char *name, const char *image_dir, int stop_fd, struct try *t);
+/* The first sentence of its words, without the "ckctl: "; as long as these are there. */
+const char *try_sentence(const struct try *t, char *buf, size_t size);
+void try_free(struct try *t);
+
+#endif

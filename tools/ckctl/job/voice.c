@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: GPL-2.0
+#include "voice.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* For a task to begin; the caller comes every second. */
+#define MAX_TRIES	20
+
+/* A pipe that is full loses the words rather than that anybody waits. */
+static bool speak(int fd, const char *text)
+{
+	bool done = fd >= 0 && write(fd, text, strlen(text)) >= 0;
+
+	if (fd >= 0)
+		close(fd);
+	return done || (fd >= 0 && errno == EAGAIN);
+}
+
+static bool through_task(const struct voice *v)
+{
+	char path[64];
+
+	snprintf(path, sizeof(path), "/proc/%d/fd/2", v->task);
+	return speak(open(path, O_WRONLY | O_APPEND | O_NONBLOCK | O_NOCTTY | O_CLOEXEC), v->pending);
+}
+
+bool voice_pending(struct voice *v)
+{
+	bool done;
+
+	if (!v->pending)
+		return false;
+	done = through_task(v);
+	if (done) {
+		v->tries = 0;
+	} else if (++v->tries >= MAX_TRIES) {
+		speak(open(v->file, O_WRONLY | O_APPEND | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC,
+			   0600), v->pending);
+		done = true;
+	}
+	if (!done)
+		return true;
+	free(v->pending);
+	v->pending = NULL;
+	return false;
+}
+
+void voice_say(struct voice *v, const char *fmt, ...)
+{
+	char *text = NULL, *all = NULL;
+	va_list ap;
+	int len;
+
+	va_start(ap, fmt);
+	len = vasprintf(&text, fmt, ap);
+	va_end(ap);
+	if (len < 0)
+		return;
+	if (v->pending && asprintf(&all, "%s%s", v->pending, text) < 0)
+		all = NULL;
+	if (all || !v->pending) {
+		free(v->pending);
+		v->pending = all ? all : text;
+	}
+	if (v->pending != text)
+		free(text);
+	voice_pending(v);
+}

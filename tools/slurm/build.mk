@@ -1,0 +1,53 @@
+# SPDX-License-Identifier: GPL-2.0
+# The Slurm plugin, ckpt.so: every slurm/*.c and what it shares with ckctl. Slurm
+# loads none that was built for another release: there is one for each whose
+# headers are in a directory of SLURM_INCLUDE, the host's or those of the root
+# file systems that scripts/cluster.sh makes.
+
+CKPT_CACHE ?= $(HOME)/.cache/ckpt
+SLURM_INCLUDE ?= /usr/include $(wildcard $(CKPT_CACHE)/rootfs/slurm-*/usr/include)
+# install-slurm takes that of this release, by default the first one found, ...
+SLURM_RELEASE ?= $(firstword $(SLURM_RELEASES))
+# ... and puts it where slurmd has its own library, which is where its plugins are.
+SLURM_PLUGINDIR ?= $(shell ldd "$$(command -v slurmd || command -v srun)" 2>/dev/null | \
+	sed -n 's|.*=> \(/.*\)/libslurmfull[^/]*\.so.*|\1|p')
+SLURM_CONFDIR ?= /etc/slurm
+
+# RELEASE:DIRECTORY, like 22.05:/usr/include; the first directory of a release counts.
+SLURM_FOUND := $(shell for d in $(SLURM_INCLUDE); do \
+	v=$$(sed -n 's/^\#define SLURM_VERSION_NUMBER  *//p' "$$d/slurm/slurm_version.h" 2>/dev/null) && \
+	[ -n "$$v" ] && [ -e "$$d/slurm/spank.h" ] && \
+	printf '%d.%02d:%s\n' $$((v >> 16)) $$((v >> 8 & 255)) "$$d"; done | sort -s -u -t: -k1,1)
+SLURM_RELEASES = $(foreach f,$(SLURM_FOUND),$(firstword $(subst :, ,$f)))
+
+SLURM_SOURCES := $(sort $(wildcard slurm/*.c)) ckctl/interval.c ckctl/job/image_dir.c ckctl/out.c
+# What it calls of Slurm's is in the program that loads it. Its own names are its own.
+SLURM_LDFLAGS = -shared -Wl,--version-script=slurm/ckpt.map -Wl,-z,relro,-z,now
+
+define slurm_release
+SLURM_PLUGINS += $(BUILD)/slurm/$1/ckpt.so
+
+$(BUILD)/slurm/$1/%.o: %.c
+	@mkdir -p $$(@D)
+	$$(say) CC "$$< (Slurm $1)"
+	$$(Q)$$(CC) $$(ALL_CFLAGS) -fPIC -isystem $2 -DCKPT_PREFIX='"$(PREFIX)"' $$(DEPEND) -c -o $$(new) $$< && $$(place)
+
+$(BUILD)/slurm/$1/ckpt.so: $(SLURM_SOURCES:%.c=$(BUILD)/slurm/$1/%.o) slurm/ckpt.map
+	$$(say) LD $$@
+	$$(Q)$$(CC) $$(CFLAGS) $$(LDFLAGS) $$(SLURM_LDFLAGS) -o $$(new) $$(filter %.o,$$^) && $$(place)
+endef
+$(foreach f,$(SLURM_FOUND),$(eval $(call slurm_release,$(firstword $(subst :, ,$f)),$(lastword $(subst :, ,$f)))))
+
+slurm: $(SLURM_PLUGINS)
+ifeq ($(SLURM_FOUND),)
+	@echo "No headers of Slurm (slurm/spank.h) in $(SLURM_INCLUDE): its plugin is not built."
+endif
+
+install-slurm: slurm
+	@[ -n "$(SLURM_RELEASE)" ] || { echo "There are no headers of Slurm (libslurm-dev): nothing to install."; exit 1; }
+	@[ -n "$(SLURM_PLUGINDIR)" ] || { echo "There is no Slurm here: say SLURM_PLUGINDIR=, where its plugins go."; exit 1; }
+	install -D -m 0755 $(BUILD)/slurm/$(SLURM_RELEASE)/ckpt.so "$(DESTDIR)$(SLURM_PLUGINDIR)/ckpt.so"
+	install -d "$(DESTDIR)$(SLURM_CONFDIR)/plugstack.conf.d"
+	sed 's|@PREFIX@|$(PREFIX)|' slurm/ckpt.conf >"$(DESTDIR)$(SLURM_CONFDIR)/plugstack.conf.d/ckpt.conf"
+
+.PHONY: slurm install-slurm
