@@ -85,6 +85,18 @@ int save_contents(struct checkpoint *c, bool held)
 	return rc;
 }
 
+/* All processes have the same, that of the kernel: another one will have to stand in for it. */
+static int save_vdso(struct checkpoint *c)
+{
+	struct vdso code;
+	int rc = vdso_text(&code);
+
+	if (rc || !code.end)
+		return rc;
+	return image_put(c->writer, CKPT_REC_VDSO, (const void *)code.start, code.end - code.start,
+			 NULL, 0);
+}
+
 /* The module's records come first. */
 int save_records(struct checkpoint *c)
 {
@@ -95,6 +107,8 @@ int save_records(struct checkpoint *c)
 		return CK_FAILED;
 	rc = nl_fetch(c->nl, msg, take_records, c);
 	c->dump.writer = c->writer;
+	if (!rc)
+		rc = save_vdso(c);
 	return rc ? rc : state_dump(&c->dump);
 }
 

@@ -6,10 +6,12 @@
 #include <inttypes.h>
 #include <linux/sched.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/user.h>
+#include <xxhash.h>
 
 #include "out.h"
 
@@ -393,6 +395,16 @@ static int check_objects(const struct parse *p)
 	return CK_OK;
 }
 
+static bool vdso_makes_sense(const struct image *img)
+{
+	char hash[17];
+
+	if (!img->vdso)
+		return true;
+	snprintf(hash, sizeof(hash), "%016" PRIx64, (uint64_t)XXH64(img->vdso, img->vdso_len, 0));
+	return strcmp(hash, img->meta.vdso) == 0;
+}
+
 int check_records(const struct parse *p)
 {
 	struct id_map tids = { 0 };
@@ -405,6 +417,8 @@ int check_records(const struct parse *p)
 	if (p->img->cpus && (p->img->cpus->cpus_len % sizeof(uint64_t) || p->img->cpus->pad ||
 			     p->img->cpus->cpus_len > CKPT_MAX_CPUS / 8))
 		return damaged(p, p->img->cpus, "the CPUs of the job make no sense");
+	if (!vdso_makes_sense(p->img))
+		return damaged(p, p->img->vdso, "the kernel's vdso is not the one it should be");
 	for (i = 0; rc == CK_OK && i < p->img->nr_processes; i++) {
 		struct image_process *proc = &p->img->processes[i];
 

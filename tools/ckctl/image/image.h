@@ -178,6 +178,8 @@ struct image {
 	const struct ckpt_rec_zombie **zombies;
 	size_t nr_zombies;
 	const struct ckpt_rec_cpus *cpus;	/* NULL when not known */
+	const void *vdso;			/* code of the kernel, NULL when not known */
+	size_t vdso_len;
 	struct image_shm *shms;
 	size_t nr_shms;
 	struct image_file *files;
