@@ -28,6 +28,8 @@
 #define LAST_MARGIN_S	60
 #define LAST_FACTOR	3
 
+#define PREEMPTED_MARGIN_MS	(365 * INT64_C(86400000))
+
 #define SAY_AGAIN_MS	1000
 #define SWEEP_EVERY	64		/* jobs */
 /* What is written of a job's memory in a second, before anything is known of it. */
@@ -186,6 +188,9 @@ static void look(struct keeper *k)
 		state = slurm_field(job, "JobState");
 		k->resting = state && strcmp(state, "RUNNING") != 0;
 		end = end_of(job, step);
+		/* Its tasks have been told to end: better now than at the last moment. */
+		if (slurm_field(job, "PreemptTime"))
+			k->schedule.margin = PREEMPTED_MARGIN_MS;
 		schedule_end(&k->schedule, now, end > 0 ? now + end * 1000 - wall_ms() :
 							  SCHEDULE_NEVER);
 	} else {
