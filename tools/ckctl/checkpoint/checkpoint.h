@@ -9,13 +9,14 @@
 
 #include "../job/enter.h"
 
-struct job_stream;
+struct job_streams;
 
 struct checkpoint_request {
 	const char *cgroup;		/* directory of the job's cgroup */
 	const char *id;			/* name of the image */
 	const char *image_dir;
-	const struct job_stream *streams; /* [3], of its launch; NULL when not known */
+	const struct job_streams *streams; /* of its launch, or of each of these: [nr_streams] */
+	size_t nr_streams;
 	struct job_view view;		/* as job_enter() found it */
 	unsigned int keep;		/* complete checkpoints kept, at least 1 */
 	uint64_t max_wait_ms;		/* for all of it; 0 for no limit */

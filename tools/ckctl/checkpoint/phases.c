@@ -56,6 +56,7 @@ static int adopt_processes(struct checkpoint *c, const struct nl_event *ev)
 	size_t i, n = 0;
 
 	d->streams = c->req->streams;
+	d->nr_streams = c->req->nr_streams;
 	d->cgroup_fd = c->cgroup_fd;
 	d->groups = c->req->view.groups;
 	d->procs = calloc(ev->nr_pids ? ev->nr_pids : 1, sizeof(*d->procs));

@@ -67,7 +67,7 @@ static void rehearse(struct checkpoint *c)
 {
 	struct dump d = {
 		.nr_procs = c->nr_early, .early_room = c->early_room, .rehearsal = true,
-		.streams = c->req->streams,
+		.streams = c->req->streams, .nr_streams = c->req->nr_streams,
 	};
 	size_t i;
 

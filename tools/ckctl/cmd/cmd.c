@@ -115,7 +115,8 @@ int cmd_target(int argc, char **argv, const char *usage, struct target *t, struc
 void cmd_request(struct checkpoint_request *req, const struct target *t, const struct job *job)
 {
 	req->cgroup = job->cgroup;
-	req->streams = job->streams;
+	req->streams = &job->streams;
+	req->nr_streams = 1;
 	req->id = job->id;
 	req->max_wait_ms = t->max_wait_ms;
 }

@@ -8,7 +8,7 @@
  *
  * and then answers each command with {"ok": true, …}, or {"ok": false, "code":
  * <enum ck_exit>, "text": <a sentence>, "again": <it need not fail again>,
- * "obstacles": [<sentence>…]}.  While it is at work it says {"alive": true}.
+ * "obstacles": [<sentence>…]}.  wire.h has the signs of life of both sides.
  *
  *	prepare	job, dir (of the new generation), steps ([<step>…] or null for all),
  *		max_wait_ms, batch (bool: have a batch step, and save its environment)
@@ -20,8 +20,9 @@
  *	save	-> parts [{step, tasks [[rank, localid, pid]…]}…]: <dir>/<step>/<node>.ckpt
  *	abort
  *
- * Whatever else comes while it is at work, above all the end of its input, is
- * an abort; so are its own end and any failure: all processes run on.
+ * Whatever else comes while it is at work, above all the end of its input or a
+ * long silence, is an abort; so are its own end and any failure: all processes
+ * run on.
  */
 #ifndef CKCTL_AGENT_H
 #define CKCTL_AGENT_H

@@ -18,6 +18,8 @@
 #define PATIENCE_MS	15000
 #define TERM_MS		5000
 
+static const char error[] = "error: ";
+
 /* ---- the start ---- */
 
 static void child(const char *const argv[], const int fds[3])
@@ -106,16 +108,17 @@ void channel_read_words(struct channel *ch)
 	char *line;
 
 	take(&ch->words, &ch->err);
+	/* The first complaint: what comes after it comes from it. */
 	while ((line = talk_next(&ch->words)))
-		if (*line)
+		if (*line && !strstr(ch->last, error))
 			snprintf(ch->last, sizeof(ch->last), "%s", line);
 }
 
-const char *channel_last_words(const struct channel *ch)
+const char *channel_words(const struct channel *ch)
 {
-	const char *at = strstr(ch->last, "error: ");
+	const char *at = strstr(ch->last, error);
 
-	return at ? at + strlen("error: ") : ch->last;
+	return at ? at + strlen(error) : ch->last;
 }
 
 /* ---- the end ---- */

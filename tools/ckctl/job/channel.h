@@ -13,7 +13,7 @@ struct channel {
 	bool many;			/* an srun: "<rank>: " comes before each line */
 	int to, from, err;		/* its standard streams; -1 when at their end */
 	struct talk_lines lines, words;	/* of @from and of @err */
-	char last[512];			/* the last line that came from @err */
+	char last[512];			/* what counts of what came from @err */
 };
 
 /* Start @argv: enum ck_exit. */
@@ -23,8 +23,9 @@ char *channel_next(struct channel *ch, unsigned long *rank);
 /* Take what has come out of it: false at the end. */
 bool channel_read(struct channel *ch);
 void channel_read_words(struct channel *ch);
-/* What it said last, without what it begins with; "" for nothing. */
-const char *channel_last_words(const struct channel *ch);
+/* What it complained of first, or said last, without what it begins with; "" for
+ * nothing. */
+const char *channel_words(const struct channel *ch);
 /* It gets no more input; let it end, or make it. */
 void channel_end(struct channel *ch);
 

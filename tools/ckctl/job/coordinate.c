@@ -218,19 +218,26 @@ static int prepare(struct coordinator *c)
 		(json_int_t)(left < 0 ? 0 : left ? left : 1), "batch", (int)c->batch));
 }
 
-/* A step that Slurm knows must have been found somewhere. */
+/* What is asked for must have been found somewhere, and without its script a batch
+ * job has ended. */
 static int check_found(struct coordinator *c)
 {
 	const json_t *found, *item;
 	size_t i, k, nr = 0;
+	bool batch = false;
 
 	for (i = 0; i < crew_size(c->crew); i++) {
 		found = json_object_get(crew_answer(c->crew, i), "steps");
-		json_array_foreach(found, k, item)
+		json_array_foreach(found, k, item) {
+			batch |= strcmp(json_string_value(item), "batch") == 0;
 			nr++;
+		}
 	}
-	return nr ? CK_OK : fail(CK_NOTFOUND, "job %s has no processes on %s", c->name,
-				 slurm_field(c->job, "NodeList") ? : "its nodes");
+	if (nr && batch == c->batch)
+		return CK_OK;
+	return fail(CK_NOTFOUND, "%s of job %s %s on %s", c->batch ? "the batch script" : "no process",
+		    c->name, c->batch ? "was not found" : "was found",
+		    slurm_field(c->job, "NodeList") ? : "its nodes");
 }
 
 static int ask(struct coordinator *c, const char *cmd)

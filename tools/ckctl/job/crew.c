@@ -15,7 +15,7 @@
 #include "image/dir.h"
 #include "json.h"
 #include "out.h"
-#include "slurm.h"
+#include "wire.h"
 
 /* An agent at work gives a sign of life every other second. */
 #define SILENCE_MS	30000
@@ -45,6 +45,7 @@ struct crew {
 	size_t nr;
 	json_t *obstacles;
 	bool again;
+	int64_t sign_ms;		/* when they heard of us last */
 };
 
 /* ---- what they say ---- */
@@ -115,7 +116,7 @@ static int lost(const struct crew *c, struct channel *ch)
 
 	for (pfd.fd = ch->err; ch->err >= 0 && poll(&pfd, 1, WORDS_MS) > 0;)
 		channel_read_words(ch);
-	words = channel_last_words(ch);
+	words = channel_words(ch);
 	for (i = 0; i < c->nr; i++)
 		if (c->members[i].channel == ch)
 			node = c->members[i].node;
@@ -125,12 +126,29 @@ static int lost(const struct crew *c, struct channel *ch)
 		    node ? "have ended" : "cannot be started", *words ? ": " : "", words);
 }
 
+/* What has ended is noticed when it is listened to. */
+static void give_sign(struct crew *c)
+{
+	static const char text[] = WIRE_WAIT "\n";
+	size_t i;
+
+	if (deadline_now_ms() - c->sign_ms < WIRE_WAIT_MS)
+		return;
+	c->sign_ms = deadline_now_ms();
+	for (i = 0; i < c->nr_channels; i++)
+		if (write(c->channels[i].to, text, sizeof(text) - 1) < 0)
+			continue;
+}
+
 static int hear(struct crew *c, int limit_ms)
 {
 	struct pollfd pfd[4];
 	int rc, ready;
 	size_t i;
 
+	give_sign(c);
+	if (limit_ms > WIRE_WAIT_MS)
+		limit_ms = WIRE_WAIT_MS;
 	for (i = 0; i < c->nr_channels; i++) {
 		pfd[2 * i] = (struct pollfd){ .fd = c->channels[i].from, .events = POLLIN };
 		pfd[2 * i + 1] = (struct pollfd){ .fd = c->channels[i].err, .events = POLLIN };

@@ -97,26 +97,34 @@ static void for_each_fd(pid_t pid, void (*fn)(pid_t pid, int fd, const char *tar
 		closedir(dir);
 }
 
-static bool is_named(pid_t pid, const char *file, const char *name)
+static bool is_srun(pid_t pid)
 {
-	char path[32], text[4096], *base;
+	char path[32], exe[PATH_MAX], *base;
+	ssize_t n;
+
+	snprintf(path, sizeof(path), "/proc/%d/exe", pid);
+	n = readlink(path, exe, sizeof(exe) - 1);
+	if (n <= 0)
+		return false;
+	exe[n] = '\0';
+	base = strrchr(exe, '/');
+	return strcmp(base ? base + 1 : exe, "srun") == 0;
+}
+
+/* Beside it, our own may be there.  What cannot be seen (hidepid) may be it. */
+static bool is_stepd(pid_t pid, bool *hidden)
+{
+	char path[32], name[32];
 	ssize_t n;
 	int fd;
 
-	snprintf(path, sizeof(path), "/proc/%d/%s", pid, file);
-	n = readlink(path, text, sizeof(text) - 1);
-	if (n < 0) {
-		fd = open(path, O_RDONLY | O_CLOEXEC);
-		n = fd < 0 ? -1 : read(fd, text, sizeof(text) - 1);
-		if (fd >= 0)
-			close(fd);
-	}
-	if (n <= 0)
-		return false;
-	text[n] = '\0';
-	text[strcspn(text, "\n")] = '\0';
-	base = strrchr(text, '/');
-	return strcmp(base ? base + 1 : text, name) == 0;
+	snprintf(path, sizeof(path), "/proc/%d/comm", pid);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	n = fd < 0 ? -1 : read(fd, name, sizeof(name) - 1);
+	if (fd >= 0)
+		close(fd);
+	*hidden |= n <= 0;
+	return n > 0 && strncmp(name, "slurmstepd", 10) == 0;
 }
 
 /* ---- threads ---- */
@@ -169,13 +177,15 @@ static void look_at_process(pid_t pid, struct threads *t)
 
 static void look_at_stepd(pid_t pid, void *arg)
 {
-	if (is_named(pid, "comm", "slurmstepd"))
-		look_at_process(pid, arg);
+	struct threads *t = arg;
+
+	if (is_stepd(pid, &t->awake))
+		look_at_process(pid, t);
 }
 
 static void look_at_srun(pid_t pid, void *arg)
 {
-	if (is_named(pid, "exe", "srun"))
+	if (is_srun(pid))
 		look_at_process(pid, arg);
 }
 
@@ -284,7 +294,7 @@ static void note_socket(pid_t pid, int fd, const char *target, mode_t mode, void
 
 static void note_sockets(pid_t pid, void *arg)
 {
-	if (is_named(pid, "exe", "srun"))
+	if (is_srun(pid))
 		for_each_fd(pid, note_socket, arg);
 }
 

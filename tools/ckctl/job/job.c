@@ -147,18 +147,18 @@ static uint64_t start_time(pid_t pid)
 	return start;
 }
 
-static json_t *streams_to_json(const struct job_stream streams[3])
+static json_t *streams_to_json(const struct job_streams *streams)
 {
 	json_t *array = json_array();
 	int i;
 
 	for (i = 0; i < 3; i++)
-		json_array_append_new(array, json_pack("[I, I]", (json_int_t)streams[i].dev,
-						       (json_int_t)streams[i].ino));
+		json_array_append_new(array, json_pack("[I, I]", (json_int_t)streams->at[i].dev,
+						       (json_int_t)streams->at[i].ino));
 	return array;
 }
 
-static bool streams_from_json(json_t *array, struct job_stream streams[3])
+static bool streams_from_json(json_t *array, struct job_streams *streams)
 {
 	json_int_t dev, ino;
 	size_t i;
@@ -166,7 +166,7 @@ static bool streams_from_json(json_t *array, struct job_stream streams[3])
 	for (i = 0; i < 3; i++) {
 		if (json_unpack(json_array_get(array, i), "[I, I]", &dev, &ino) < 0)
 			return false;
-		streams[i] = (struct job_stream){ .dev = (uint64_t)dev, .ino = (uint64_t)ino };
+		streams->at[i] = (struct job_stream){ .dev = (uint64_t)dev, .ino = (uint64_t)ino };
 	}
 	return true;
 }
@@ -176,7 +176,7 @@ static bool read_file(int dir, const char *id, struct job *job)
 {
 	char name[JOB_ID_MAX + 8];
 	const char *cgroup, *image_dir;
-	struct job_stream streams[3];
+	struct job_streams streams;
 	json_int_t keep, owner, start;
 	json_t *root, *array;
 	FILE *file;
@@ -198,7 +198,7 @@ static bool read_file(int dir, const char *id, struct job *job)
 	ok = root && json_unpack(root, "{s:s, s:s, s:I, s:I, s:I, s:o}", "cgroup", &cgroup,
 				 "image_dir", &image_dir, "keep", &keep, "owner", &owner,
 				 "owner_start", &start, "streams", &array) == 0 &&
-	     streams_from_json(array, streams) &&
+	     streams_from_json(array, &streams) &&
 	     strlen(cgroup) < sizeof(job->cgroup) && strlen(image_dir) < sizeof(job->image_dir);
 	if (ok) {
 		memset(job, 0, sizeof(*job));
@@ -208,7 +208,7 @@ static bool read_file(int dir, const char *id, struct job *job)
 		job->keep = (unsigned int)keep;
 		job->owner = (pid_t)owner;
 		job->owner_start = (uint64_t)start;
-		memcpy(job->streams, streams, sizeof(streams));
+		job->streams = streams;
 	}
 	json_decref(root);
 	return ok;
@@ -226,7 +226,7 @@ static int write_file(int dir, const char *dir_path, const struct job *job)
 	root = json_pack("{s:o, s:o, s:I, s:I, s:I, s:o}", "cgroup", json_text(job->cgroup),
 			 "image_dir", json_text(job->image_dir), "keep", (json_int_t)job->keep,
 			 "owner", (json_int_t)job->owner, "owner_start",
-			 (json_int_t)job->owner_start, "streams", streams_to_json(job->streams));
+			 (json_int_t)job->owner_start, "streams", streams_to_json(&job->streams));
 	if (!root)
 		return fail(CK_FAILED, "out of memory");
 	unlinkat(dir, temporary, 0);
@@ -266,7 +266,7 @@ static void note_streams(struct job *job)
 
 	for (i = 0; i < 3; i++)
 		if (fstat(i, &st) == 0)
-			job->streams[i] = (struct job_stream){ .dev = st.st_dev, .ino = st.st_ino };
+			job->streams.at[i] = (struct job_stream){ .dev = st.st_dev, .ino = st.st_ino };
 }
 
 /* What keepers left that were killed: their jobs have ended since.  @except has

@@ -20,6 +20,11 @@ struct job_stream {
 	uint64_t dev, ino;		/* as stat(2) */
 };
 
+/* Those of one launch, by number. */
+struct job_streams {
+	struct job_stream at[3];
+};
+
 struct job {
 	char id[JOB_ID_MAX + 1];
 	char cgroup[PATH_MAX];		/* directory */
@@ -27,7 +32,7 @@ struct job {
 	unsigned int keep;		/* complete checkpoints kept */
 	pid_t owner;			/* the ckctl that waits for it */
 	uint64_t owner_start;		/* and when that was started: pids come again */
-	struct job_stream streams[3];	/* the owner's, which the job was launched with */
+	struct job_streams streams;	/* the owner's, which the job was launched with */
 };
 
 /* A name: what can be a file and a cgroup of that name. */

@@ -252,26 +252,41 @@ bool slurm_split(const char *text, char *job, size_t job_size, char *step, size_
 	return (size_t)snprintf(job, job_size, "%.*s", (int)len, text) < job_size;
 }
 
-int slurm_owner(const struct deadline *d, const char *job, uid_t *uid, char *id, size_t size)
+/* That there is no such job is for scripts to tell from other failures. */
+static int ask_owner(const struct deadline *d, const char *job, char **out)
 {
 	const char *const argv[] = { "squeue", "-h", "-a", "-t", "all", "-j", job, "-o", "%U|%A",
 				     NULL };
+	struct capture outer = fail_captured();
+	char sentence[1024];
+	int rc;
+
+	fail_capture(sentence, sizeof(sentence));
+	rc = slurm_run(d, argv, out, NULL);
+	fail_capture(outer.buf, outer.size);
+	if (rc && strstr(sentence, "Invalid job id"))
+		return fail(CK_NOTFOUND, "Slurm knows no job %s", job);
+	return rc ? fail(rc, "%s", sentence) : CK_OK;
+}
+
+int slurm_owner(const struct deadline *d, const char *job, uid_t *uid, char *id, size_t size)
+{
 	char *out, *bar, *end = NULL;
 	unsigned long value;
-	int rc = slurm_run(d, argv, &out, NULL);
+	int rc = ask_owner(d, job, &out);
 
 	if (rc)
 		return rc;
 	value = strtoul(out, &bar, 10);
-	if (!*out) {
-		rc = fail(CK_NOTFOUND, "job %s is not running", job);
-	} else if (*bar != '|' || value > UINT32_MAX - 1 ||
-		   !(end = strchr(bar, '\n')) || (size_t)(end - bar) > size) {
+	if (!*out)
+		rc = fail(CK_NOTFOUND, "Slurm knows no job %s", job);
+	else if (*bar != '|' || value > UINT32_MAX - 1 || !(end = strchr(bar, '\n')) ||
+		 (size_t)(end - bar) > size)
 		rc = fail(CK_FAILED, "squeue says \"%.60s\" of job %s", out, job);
-	} else if (end[1]) {
+	else if (end[1])
 		rc = fail(CK_USAGE, "job %s is several: an array, of which one must be named, such as "
 			  "%s_1, or a heterogeneous job, which cannot be checkpointed", job, job);
-	} else {
+	if (!rc) {
 		*uid = (uid_t)value;
 		snprintf(id, size, "%.*s", (int)(end - bar - 1), bar + 1);
 	}

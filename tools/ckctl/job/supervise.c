@@ -126,7 +126,8 @@ static void make_checkpoint(const struct keeper *k, int words_fd)
 {
 	struct checkpoint_request req = {
 		.cgroup = k->job->cgroup,
-		.streams = k->job->streams,
+		.streams = &k->job->streams,
+		.nr_streams = 1,
 		.id = k->job->id,
 		.image_dir = k->job->image_dir,
 		.keep = k->job->keep,

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "cgroup.h"
@@ -130,6 +131,20 @@ pid_t task_parent(pid_t pid)
 }
 
 /* ---- tasks ---- */
+
+void task_streams(pid_t pid, struct job_streams *streams)
+{
+	char path[32];
+	struct stat st;
+	int i;
+
+	memset(streams, 0, sizeof(*streams));
+	for (i = 0; i < 3; i++) {
+		snprintf(path, sizeof(path), "/proc/%d/fd/%d", pid, i);
+		if (stat(path, &st) == 0)
+			streams->at[i] = (struct job_stream){ .dev = st.st_dev, .ino = st.st_ino };
+	}
+}
 
 int tasks_pids(const struct step *step, pid_t **pids, size_t *nr)
 {

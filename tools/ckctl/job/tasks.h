@@ -8,6 +8,7 @@
 #include <sys/types.h>
 
 #include "image/jobimage.h"
+#include "job.h"
 #include "steps.h"
 
 /*
@@ -21,6 +22,9 @@ bool task_read(const struct step *step, pid_t pid, pid_t parent, struct job_task
 int tasks_pids(const struct step *step, pid_t **pids, size_t *nr);
 /* 0 for a process that is gone. */
 pid_t task_parent(pid_t pid);
+
+/* What its standard streams are now. */
+void task_streams(pid_t pid, struct job_streams *streams);
 
 /* The environment of a process, malloc()ed, with a NUL after it; NULL and errno. */
 char *task_environ(pid_t pid, size_t *len);

@@ -26,7 +26,7 @@ struct dump_chunk;
  * are frozen and keeps it here; dump makes records of it when they run again,
  * so that the job stands still for the reading only.
  */
-struct job_stream;
+struct job_streams;
 
 struct dump {
 	struct proc *procs;		/* proc.h; ascending by pid */
@@ -34,7 +34,8 @@ struct dump {
 	struct proc *omitted;		/* those of the job that are left out (omit.h) */
 	size_t nr_omitted;
 	int cgroup_fd;			/* of the job */
-	const struct job_stream *streams; /* [3], what the job was launched with, or NULL */
+	const struct job_streams *streams; /* what it was launched with: [nr_streams] */
+	size_t nr_streams;
 	const char *groups;		/* the job's, as /proc/PID/status has them; NULL: look there */
 	struct image_writer *writer;	/* dump: where the records go */
 	/* Rehearsal before the freeze: how many descriptors may be kept open for it. */

@@ -56,12 +56,15 @@ int dump_file_socket(struct dump *d, struct dump_file *f)
 unsigned int stdio_roles(const struct dump *d, const struct dump_fd *f)
 {
 	unsigned int roles = f->fd <= 2 ? 1U << f->fd : 0;
-	int i;
+	const struct job_stream *stream;
+	size_t i, k;
 
-	for (i = 0; d->streams && i < 3; i++)
-		if (d->streams[i].ino && d->streams[i].dev == f->raw.dev &&
-		    d->streams[i].ino == f->raw.ino)
-			roles |= 1U << i;
+	for (i = 0; i < d->nr_streams; i++)
+		for (k = 0; k < 3; k++) {
+			stream = &d->streams[i].at[k];
+			if (stream->ino && stream->dev == f->raw.dev && stream->ino == f->raw.ino)
+				roles |= 1U << k;
+		}
 	return roles;
 }
 

@@ -1,0 +1,469 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+# timeout=900
+# shellcheck disable=SC2317 # check() calls the functions
+#
+# ckctl create of jobs of Slurm: what is saved, who may, and that all of a job
+# runs on, on all nodes, whatever goes wrong on one of them.
+
+# shellcheck source=selftests/slurm/lib.sh
+. "$(dirname "$0")/lib.sh"
+
+factor=${TIMEOUT_FACTOR:-1}
+images=$work/images
+as_user mkdir "$images"
+cp "$here/build/threads" "$work"
+
+# What the tasks run: PROGRAM in the directory of their rank.
+cat >task <<'END'
+#!/bin/bash
+mkdir -p "d$SLURM_PROCID" && exec "./$1" "$PWD/d$SLURM_PROCID"
+END
+chmod +x task
+
+# ---- jobs ----
+
+# Wait until each of the tasks of ranks 0 to NR - 1 has made FILE.
+tasks_await() {	# NR FILE
+	local r found
+	for ((r = 0; r < $1; r++)); do
+		if ! found=$("$waitfor" "$wait_s" file "d$r/failed" "d$r/$2"); then
+			why "task $r did not get to \"$2\" within $wait_s s"
+			return 1
+		fi
+		[ "$found" = "d$r/$2" ] || { why "task $r says: $(cat "d$r/failed")"; return 1; }
+	done
+}
+
+# A whole round of each after this moment.
+tasks_work() {	# NR
+	local r
+	for ((r = 0; r < $1; r++)); do rm -f "d$r/answer"; touch "d$r/ask"; done
+	tasks_await "$1" answer || return
+	for ((r = 0; r < $1; r++)); do rm "d$r/answer"; done
+}
+
+tasks_end() {	# NR
+	local r
+	for ((r = 0; r < $1; r++)); do touch "d$r/stop"; done
+	tasks_await "$1" passed
+}
+
+# Three tasks on two nodes, as from a login shell. Sets job and client.
+step_start() {	# PROGRAM
+	rm -rf d[0-9]*
+	as_user srun -N2 -n3 --job-name="$1" ./task "$1" >step.out 2>&1 &
+	client=$!
+	tasks_await 3 ready || return
+	job=$(squeue -h -n "$1" -o %A)
+}
+
+step_end() {
+	local rc=0
+	tasks_end 3 || return
+	wait "$client" || rc=$?
+	[ $rc = 0 ] && return
+	why "the tasks have passed, but srun ended with status $rc: $(cat step.out)"
+	return 1
+}
+
+on_nodes() {	# SHELL-COMMAND with \$node: its output from all nodes
+	local n
+	for ((n = 0; n < CKPT_NODES; n++)); do node-run "node$n" sh -c "node=node$n; $1"; done
+}
+
+# Nothing of the job is frozen, on no node, and no session is open soon after.
+all_run_on() {	# [SECONDS]
+	await $((${1:-2} * factor)) nothing_frozen && await $((2 * factor)) no_session && return
+	why "frozen: $(frozen); sessions: $(on_nodes "ckctl status" | grep '^sessions' | tr '\n' ' ')"
+	return 1
+}
+frozen() { on_nodes "grep -sl '^frozen 1' /sys/fs/cgroup/system.slice/\${node}_slurmstepd.scope/job_$job/step_*/user/cgroup.events"; }
+nothing_frozen() { [ -z "$(frozen)" ]; }
+no_session() { [ -z "$(on_nodes "ckctl status" | grep '^sessions' | grep -v ' 0$')" ]; }
+
+# ---- images ----
+
+expect_status() {	# STATUS COMMAND…
+	local expected=$1 status=0
+	shift
+	"$@" >stdout 2>stderr || status=$?
+	cat stdout stderr
+	[ $status = "$expected" ] && return
+	why "\"$*\" ended with status $status instead of $expected: $(tail -n 3 stderr)"
+	return 1
+}
+
+says() {	# TEXT: the last command's complaint
+	grep -qF -- "$1" stderr && return
+	why "the sentence does not say \"$1\": $(cat stderr)"
+	return 1
+}
+
+# A complete image of one generation, and nothing beside it.
+image_whole() {	# NAME
+	local image=$images/$1.ckpt found
+	expect_status 0 as_user ckctl verify "$image" || return
+	found=$(find "$image" -mindepth 1 -maxdepth 1 -printf '%f ' | sed 's/gen-[0-9]*/gen/')
+	if [ "$(tr ' ' '\n' <<<"$found" | LC_ALL=C sort | tr '\n' ' ')" != " gen lock manifest.json " ]; then
+		why "in $image there is: $found"
+		return 1
+	fi
+	found=$(find "$image" \( ! -user user -o -type d ! -perm 700 -o -type f ! -perm 600 \) -printf '%P %u %m, ')
+	[ -z "$found" ] && return
+	why "owners or modes: $found"
+	return 1
+}
+
+parts() {	# NAME: "step node ranks", one a line
+	as_user ckctl show --json "$images/$1.ckpt" | python3 -c '
+import json, sys
+for p in json.load(sys.stdin)["parts"]:
+    print(p["step"], p["node"], *sorted(t["rank"] for t in p["tasks"]))'
+}
+
+create() { as_user ckctl create "$@" ImageDir="$images"; }
+
+# ---- a job that is one step ----
+
+by_owner() {
+	step_start threads && expect_status 0 create --json "$job" && python3 -c '
+import json
+r = json.load(open("stdout"))
+assert r["nodes"] == ["node0", "node1"] and r["tasks"] == 3 and r["threads"] >= 15, r
+assert 0 < r["standstill_ms"] < 1000 * 30 and "drained" not in r, r' &&
+		tasks_work 3 && image_whole "$job" || return
+	parts "$job" | diff - <(printf '%s\n' "0 node0 0 1" "0 node1 2") || return
+	# Again, and again with more to keep.
+	expect_status 0 create "$job" && image_whole "$job" && expect_status 0 create --keep=2 "$job" &&
+		expect_status 0 as_user ckctl verify "$images/$job.ckpt" && grep -q "2 generations" stdout &&
+		tasks_work 3 && all_run_on && step_end
+}
+
+one_step() {
+	step_start threads && expect_status 0 create "$job.0" && image_whole "$job.0" && [ ! -e "$images/$job.ckpt" ] &&
+		expect_status 9 create "$job.7" && says "no step 7" && tasks_work 3 && all_run_on && step_end
+}
+
+by_root() {
+	step_start threads && expect_status 0 ckctl create "$job" ImageDir="$images" && image_whole "$job" &&
+		tasks_work 3 && all_run_on && step_end
+}
+
+by_others() {
+	step_start threads && expect_status 4 runuser -u other -- ckctl create "$job" ImageDir=/tmp &&
+		[ ! -e "/tmp/$job.ckpt" ] && tasks_work 3 && all_run_on && step_end
+}
+
+no_such_job() {
+	expect_status 9 create 4000000 && says "no job 4000000" || return
+	job=$(as_user sbatch --parsable --hold --wrap true) && expect_status 9 create "$job" && says "PENDING" &&
+		scancel "$job"
+}
+
+# Long enough for what comes before, not for the image.
+max_wait() {
+	step_start threads && expect_status 0 create "$job" && image_whole "$job" || return
+	for s in 1 2 3; do
+		expect_status 5 create "$job" MaxWait=$s || [ "$status" = 0 ] || return
+		image_whole "$job" && tasks_work 3 && all_run_on || return
+	done
+	: >"$reason"
+	# A first one that fails leaves nothing.
+	expect_status 5 create "$job.0" MaxWait=1 && [ ! -e "$images/$job.0.ckpt" ] && step_end
+}
+
+twice_at_once() {
+	local first rc=0 second=0
+	step_start threads && expect_status 0 create "$job" || return
+	create "$job" >first 2>&1 &
+	first=$!
+	# As soon as that one has begun to write.
+	await "$wait_s" test -d "$images/$job.ckpt/gen-2" || why "the first one did not begin"
+	create "$job" >second 2>&1 || second=$?
+	wait $first || rc=$?
+	cat first second
+	if [ $rc != 0 ] || [ $second != 10 ]; then
+		why "the first one ended with status $rc, the second with $second"
+		return 1
+	fi
+	image_whole "$job" && tasks_work 3 && all_run_on && step_end
+}
+
+# An image directory that the nodes do not share.
+not_shared() {
+	as_user mkdir -p "/tmp/only-here.$$" && step_start threads &&
+		expect_status 9 as_user ckctl create "$job" ImageDir="/tmp/only-here.$$" && says "node1" &&
+		[ -z "$(ls "/tmp/only-here.$$")" ] && tasks_work 3 && all_run_on && step_end
+}
+
+# ---- batch jobs ----
+
+batch_start() {	# SCRIPT on standard input
+	rm -rf d[0-9]* && job_submit batch -N2 -n3 && job_await "$job" RUNNING
+}
+
+batch_alone() {
+	batch_start <<-'END' || return
+		#!/bin/bash
+		mkdir -p d0
+		exec ./threads "$PWD/d0"
+	END
+	tasks_await 1 ready && expect_status 0 create --json "$job" && image_whole "$job" && tasks_work 1 &&
+		parts "$job" | diff - <(echo "batch node0 0") && all_run_on && tasks_end 1 && job_await "$job" COMPLETED
+}
+
+batch_with_step() {
+	batch_start <<-'END' || return
+		#!/bin/bash
+		echo "begin"
+		srun ./task threads
+		echo "end $?"
+	END
+	tasks_await 3 ready && expect_status 0 create --json "$job" && cp stdout first && image_whole "$job" &&
+		tasks_work 3 && all_run_on && python3 -c '
+import json
+assert json.load(open("first"))["drained"]' && parts "$job" |
+		diff - <(printf '%s\n' "batch node0 0" "0 node0 0 1" "0 node1 2") || return
+	# What the job is submitted with again.
+	diff "$images/$job.ckpt"/gen-1/script batch.sh && grep -qz "^SLURM_JOB_ID=$job$" "$images/$job.ckpt/gen-1/environ" &&
+		grep -q '"JobName": "batch"' "$images/$job.ckpt/gen-1/job.json" || return
+	expect_status 0 ckctl create "$job" ImageDir="$images" && image_whole "$job" && tasks_work 3 && tasks_end 3 &&
+		job_await "$job" COMPLETED && diff batch.out <(printf '%s\n' begin "end 0")
+}
+
+# A task writes each line to its output and then to a file: the image must have what is in
+# the file in the job's output as well.
+output_arrives() {
+	cat >lines.py <<-'END'
+		import os
+		own = os.open("own", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+		n = 0
+		while not os.path.exists("d0/stop"):
+		    n += 1
+		    os.write(1, b"line %d\n" % n)
+		    os.write(own, b"line %d\n" % n)
+	END
+	batch_start <<-'END' || return
+		#!/bin/bash
+		srun -N1 -n1 -w node1 python3 lines.py
+	END
+	as_user mkdir d0
+	file_await own || return
+	for _ in 1 2 3; do
+		expect_status 0 create "$job" && as_user ckctl show --json "$images/$job.ckpt" | python3 -c '
+import json, sys
+at = {}
+for part in json.load(sys.stdin)["parts"]:
+    for p in part["image"]["processes"]:
+        for fd in p["fds"]:
+            if fd["path"].endswith("/own") or fd["path"].endswith("/batch.out"):
+                name = fd["path"].rsplit("/")[-1]
+                # Standard output and error are opened one by one.
+                at[name] = max(at.get(name, 0), fd["position"])
+print(at)
+assert 0 <= at["batch.out"] - at["own"] <= len("line 1000000\n"), at' || return
+	done
+	touch d0/stop
+	job_await "$job" COMPLETED && diff own batch.out
+}
+
+# From inside, nothing can stop what it is itself a part of.
+from_inside() {
+	batch_start <<-'END' || return
+		#!/bin/bash
+		ckctl create "$SLURM_JOB_ID" ImageDir=images
+		echo "whole: $?"
+		srun ./task threads &
+		while [ ! -e ask-for-step ]; do sleep 0.2; done
+		ckctl create "$SLURM_JOB_ID.0" ImageDir=images
+		echo "step: $?"
+		wait
+	END
+	tasks_await 3 ready && touch ask-for-step && file_await "$images/$job.0.ckpt/manifest.json" && tasks_work 3 &&
+		tasks_end 3 && job_await "$job" COMPLETED && grep -qx "whole: 3" batch.out && grep -qx "step: 0" batch.out &&
+		image_whole "$job.0" && return
+	why "$(cat batch.out)"
+	return 1
+}
+
+# As the job's keeper would: in the cgroup of Slurm's own process for the step, the node needs
+# no step to be served, and a job of one node needs no srun at all.
+beside() {	# STEP COMMAND…: on node0, as the user
+	local cgroup=/sys/fs/cgroup/system.slice/node0_slurmstepd.scope/job_$job/step_$1/slurm
+	shift
+	( echo "$BASHPID" >"$cgroup/cgroup.procs" && exec runuser -u user -- "$@" )
+}
+
+from_beside() {
+	batch_start <<-'END' || return
+		#!/bin/bash
+		srun ./task threads
+	END
+	tasks_await 3 ready && expect_status 0 beside batch ckctl create "$job" ImageDir="$images" && image_whole "$job" &&
+		parts "$job" | diff - <(printf '%s\n' "batch node0 0" "0 node0 0 1" "0 node1 2") && tasks_work 3 &&
+		all_run_on && tasks_end 3 && job_await "$job" COMPLETED
+}
+
+from_beside_alone() {
+	as_user mkdir -p no-srun
+	printf '#!/bin/sh\nexit 1\n' >no-srun/srun
+	chmod +x no-srun/srun
+	rm -rf d[0-9]*
+	job_submit batch -N1 -n2 -w node0 <<-'END' && job_await "$job" RUNNING || return
+		#!/bin/bash
+		srun ./task threads
+	END
+	tasks_await 2 ready && PATH=$work/no-srun:$PATH expect_status 0 beside batch ckctl create "$job" ImageDir="$images" &&
+		image_whole "$job" && parts "$job" | diff - <(printf '%s\n' "batch node0 0" "0 node0 0 1") && tasks_work 2 &&
+		all_run_on && PATH=$work/no-srun:$PATH expect_status 1 create "$job" && tasks_end 2 && job_await "$job" COMPLETED
+}
+
+# Steps begin and end all the time.
+restless() {
+	batch_start <<-'END' || return
+		#!/bin/bash
+		srun --overlap ./task threads &
+		while [ ! -e d2/ready ]; do sleep 0.2; done
+		while [ ! -e d0/stop ]; do srun --overlap -N1 -n1 true || echo "status $?"; done
+		wait
+	END
+	tasks_await 3 ready || return
+	for _ in 1 2 3; do
+		expect_status 0 create "$job" && image_whole "$job" && tasks_work 3 || return
+		parts "$job" | grep -v '^[1-9]' | diff - <(printf '%s\n' "batch node0 0" "0 node0 0 1" "0 node1 2") || return
+	done
+	all_run_on && tasks_end 3 && job_await "$job" COMPLETED && [ ! -s batch.out ] && return
+	why "$(cat batch.out)"
+	return 1
+}
+
+# ---- one of many fails, while all stand still ----
+
+# A batch job whose client is stopped: it is waited for two seconds, with all tasks frozen,
+# whether their output arrives.
+held_start() {
+	batch_start <<-'END' || return
+		#!/bin/bash
+		srun ./task threads
+		echo "end $?"
+	END
+	tasks_await 3 ready && pkill -STOP -u user -x srun
+}
+
+held_end() {
+	pkill -CONT -u user -x srun
+	tasks_end 3 && job_await "$job" COMPLETED && diff <(grep -v SIGCONT batch.out) <(echo "end 0")
+}
+
+node1_frozen() {	# SECONDS
+	node-run node1 "$waitfor" "$1" cgroup \
+		"/sys/fs/cgroup/system.slice/node1_slurmstepd.scope/job_$job/step_0/user" frozen 1
+}
+
+# Run create; when the tasks of node1 are frozen, COMMAND. Sets status.
+while_frozen() {	# COMMAND…
+	local pid rc=0 seen=''
+	create "$job" >stdout 2>stderr &
+	pid=$!
+	! node1_frozen "$wait_s" || seen=1
+	"$@" || why "\"$*\" had nothing to hit"
+	wait $pid || rc=$?
+	cat stdout stderr
+	[ -n "$seen" ] || why "the tasks were not seen frozen"
+	[ $rc != 0 ] || why "the checkpoint is complete all the same"
+	status=$rc
+	[ ! -s "$reason" ]
+}
+
+agent_hit() { node-run node1 pkill "-$1" -f '[c]kctl job-agent'; }	# SIGNAL
+coordinator_hit() { pkill "-$1" -f "^[c]kctl create"; }
+client_hit() { pkill "-$1" -f '^[s]run.*ckpt-agent'; }
+
+# All run on, nothing of it is left, and the next one is complete.
+nothing_lost() {	# [SECONDS]
+	all_run_on "$@" && tasks_work 3 || return
+	await "$wait_s" nobody_there || why "agents are left: $(on_nodes "pgrep -af '[j]ob-agent'")"
+	! compgen -G "$images/$job.ckpt/manifest.json" || why "there is an image"
+	[ ! -s "$reason" ] && expect_status 0 create "$job" && says "output file" && image_whole "$job" &&
+		tasks_work 3 && all_run_on && held_end
+}
+nobody_there() { [ -z "$(on_nodes "pgrep -f '[j]ob-agent'")" ]; }
+
+agent_killed() {
+	held_start && while_frozen agent_hit KILL && nothing_lost
+}
+
+agent_silent() {
+	held_start && while_frozen agent_hit STOP && [ "$status" = 5 ] && says "node1 has not answered" && nothing_lost
+}
+
+coordinator_killed() {
+	held_start && while_frozen coordinator_hit KILL && nothing_lost
+}
+
+coordinator_interrupted() {
+	held_start && while_frozen coordinator_hit INT && says "interrupted" && [ ! -e "$images/$job.ckpt" ] && nothing_lost
+}
+
+# Slurm does not tell the agents: they notice that they hear nothing any more.
+client_killed() {
+	held_start && while_frozen client_hit KILL && [ ! -e "$images/$job.ckpt" ] && nothing_lost 22
+}
+
+# The time is up while all stand still, which they do for at least two seconds of it.
+late_while_frozen() {
+	local took s rc pid seen hit=''
+	held_start || return
+	took=$SECONDS
+	create "$job" && rm -r "$images/$job.ckpt" || return
+	took=$((SECONDS - took + 1))
+	for ((s = took; s > 0 && s > took - 5; s--)); do
+		create "$job" MaxWait=$s >stdout 2>stderr &
+		pid=$! rc=0 seen=''
+		! node1_frozen $((s + 1)) || seen=1
+		wait $pid || rc=$?
+		cat stdout stderr
+		all_run_on || return
+		case $rc in
+		0) rm -r "$images/$job.ckpt" ;;
+		5) says "not complete within $s seconds" && [ ! -e "$images/$job.ckpt" ] || return ;;
+		*) why "create ended with status $rc: $(cat stderr)" && return 1 ;;
+		esac
+		[ $rc = 0 ] || [ -z "$seen" ] || { hit=1 && break; }
+	done
+	nothing_lost || return
+	[ -n "$hit" ] || { why "it was never up at the right moment" && return 4; }
+}
+
+run() {	# DESCRIPTION FUNCTION
+	local j
+	[ ${#only[@]} = 0 ] || [[ " ${only[*]} " == *" $2 "* ]] || return
+	check "$@"
+	for j in $(squeue -h -o %A); do scancel "$j"; done
+	node-idle >/dev/null 2>&1
+}
+only=("$@")
+
+run "a step on two nodes, by its owner" by_owner
+run "one step of a job" one_step
+run "by root, for its owner" by_root
+run "not by another user" by_others
+run "jobs that do not run" no_such_job
+run "MaxWait passes" max_wait
+run "two at once" twice_at_once
+run "a directory that is not shared" not_shared
+run "a batch script" batch_alone
+run "a batch script with a running step" batch_with_step
+run "the tasks' output is in its file" output_arrives
+run "from inside of the job" from_inside
+run "from beside its tasks" from_beside
+run "from beside those of one node" from_beside_alone
+run "steps that come and go" restless
+run "an agent is killed while all stand still" agent_killed
+run "an agent falls silent" agent_silent
+run "ckctl create is killed" coordinator_killed
+run "ckctl create is interrupted" coordinator_interrupted
+run "the agents' srun is killed" client_killed
+run "MaxWait passes while all stand still" late_while_frozen
+finish
