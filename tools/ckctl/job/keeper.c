@@ -21,6 +21,7 @@
 #include "schedule.h"
 #include "slurm.h"
 #include "steps.h"
+#include "tasks.h"
 #include "try.h"
 #include "voice.h"
 
@@ -305,6 +306,24 @@ static void failed(struct keeper *k, const struct try *t, int64_t begun)
 	note_failure(k, t);
 }
 
+/* What Slurm calls this node: its tasks know, and ckctl create wants to. */
+static void learn_node(struct keeper *k)
+{
+	const char *name;
+	char *environ;
+	size_t len;
+
+	if (getenv("SLURMD_NODENAME"))
+		return;
+	environ = task_environ(k->req->task, &len);
+	name = environ ? task_getenv(environ, len, "SLURMD_NODENAME") : NULL;
+	if (name) {
+		setenv("SLURMD_NODENAME", name, 1);
+		snprintf(k->diary.node, sizeof(k->diary.node), "%s", name);
+	}
+	free(environ);
+}
+
 /* False when it is time to go. */
 static bool make_checkpoint(struct keeper *k)
 {
@@ -312,6 +331,7 @@ static bool make_checkpoint(struct keeper *k)
 	struct try t;
 	bool stopped;
 
+	learn_node(k);
 	try_checkpoint(k->req->name, k->req->image_dir, STDIN_FILENO, &t);
 	stopped = t.stopped;
 	if (t.result) {
