@@ -21,12 +21,15 @@
 #include "schedule.h"
 #include "slurm.h"
 #include "steps.h"
+#include "tasks.h"
 #include "try.h"
 #include "voice.h"
 
 /* Where a site has not decided otherwise. */
 #define LAST_MARGIN_S	60
 #define LAST_FACTOR	3
+
+#define PREEMPTED_MARGIN_MS	(365 * INT64_C(86400000))
 
 #define SAY_AGAIN_MS	1000
 #define SWEEP_EVERY	64		/* jobs */
@@ -186,6 +189,9 @@ static void look(struct keeper *k)
 		state = slurm_field(job, "JobState");
 		k->resting = state && strcmp(state, "RUNNING") != 0;
 		end = end_of(job, step);
+		/* Its tasks have been told to end: better now than at the last moment. */
+		if (slurm_field(job, "PreemptTime"))
+			k->schedule.margin = PREEMPTED_MARGIN_MS;
 		schedule_end(&k->schedule, now, end > 0 ? now + end * 1000 - wall_ms() :
 							  SCHEDULE_NEVER);
 	} else {
@@ -300,6 +306,24 @@ static void failed(struct keeper *k, const struct try *t, int64_t begun)
 	note_failure(k, t);
 }
 
+/* What Slurm calls this node: its tasks know, and ckctl create wants to. */
+static void learn_node(struct keeper *k)
+{
+	const char *name;
+	char *environ;
+	size_t len;
+
+	if (getenv("SLURMD_NODENAME"))
+		return;
+	environ = task_environ(k->req->task, &len);
+	name = environ ? task_getenv(environ, len, "SLURMD_NODENAME") : NULL;
+	if (name) {
+		setenv("SLURMD_NODENAME", name, 1);
+		snprintf(k->diary.node, sizeof(k->diary.node), "%s", name);
+	}
+	free(environ);
+}
+
 /* False when it is time to go. */
 static bool make_checkpoint(struct keeper *k)
 {
@@ -307,6 +331,7 @@ static bool make_checkpoint(struct keeper *k)
 	struct try t;
 	bool stopped;
 
+	learn_node(k);
 	try_checkpoint(k->req->name, k->req->image_dir, STDIN_FILENO, &t);
 	stopped = t.stopped;
 	if (t.result) {
