@@ -2,6 +2,7 @@
 # "make help" tells what there is. The module's own list of objects is in Kbuild.
 
 PREFIX ?= /usr/local
+SYSCONFDIR ?= /etc
 DESTDIR ?=
 # The kernel to build for: the running one if its headers are here, else the
 # newest that has some, as on a build machine.
@@ -20,7 +21,7 @@ one_factor = $(if $(filter debug,$(one_kernel)),10,1)
 in_cluster = scripts/cluster.sh run --kernel $(one_kernel) --timeout $$((2400 * $(one_factor))) -- \
 	/src/selftests/run-all.sh --dir slurm --timeout-factor $(one_factor)
 
-export PREFIX DESTDIR
+export PREFIX SYSCONFDIR DESTDIR
 # Targets are steps with side effects; the scripts parallelise inside.
 .NOTPARALLEL:
 .PHONY: all help deps module tools selftests install install-slurm uninstall demo test check \
@@ -30,7 +31,7 @@ all: module tools ## build ckpt.ko, ckctl and, with Slurm's headers, its plugin
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
-	@echo "Variables: KVER=$(KVER) PREFIX=$(PREFIX) DESTDIR=$(DESTDIR) T= ARGS= K= N=$(N) MINUTES=$(MINUTES)"
+	@echo "Variables: KVER=$(KVER) PREFIX=$(PREFIX) SYSCONFDIR=$(SYSCONFDIR) DESTDIR=$(DESTDIR) T= ARGS= K= N=$(N) MINUTES=$(MINUTES)"
 
 deps: ## install what is needed from Debian (as root)
 	scripts/deps.sh
@@ -61,7 +62,8 @@ install-slurm: ## install the Slurm plugin (SLURM_INCLUDE, SLURM_RELEASE, SLURM_
 uninstall: ## remove what install put there
 	rm -f "$(DESTDIR)/lib/modules/$(KVER)/extra/ckpt.ko" "$(DESTDIR)$(PREFIX)/bin/ckctl" \
 		"$(DESTDIR)$(PREFIX)/libexec/ckpt-job-task" \
-		"$(DESTDIR)$(PREFIX)/share/man/man8/ckctl.8" \
+		"$(DESTDIR)$(PREFIX)/share/man/man8/ckctl.8" "$(DESTDIR)$(PREFIX)/share/man/man5/ckpt.conf.5" \
+		"$(DESTDIR)$(SYSCONFDIR)/ckpt/ckpt.conf.example" \
 		"$(DESTDIR)$(PREFIX)/share/bash-completion/completions/ckctl"
 	[ -n "$(DESTDIR)" ] || depmod -a "$(KVER)"
 

@@ -28,6 +28,7 @@ static const struct command commands[] = {
 	{ "check", cmd_check, "tell whether a job could be checkpointed now, and what stands against it" },
 	{ "core", cmd_core, "make a core file for a debugger from an image" },
 	{ "status", cmd_status, "show the kernel module and its sessions" },
+	{ "config", cmd_config, "show what this site has decided about checkpoints" },
 	{ "thaw", cmd_thaw, "let a job run on that was left frozen" },
 	{ "help", cmd_help, "show this, or the help of one command" },
 	/* What ckctl itself starts is not listed. */

@@ -12,6 +12,7 @@ _ckctl_options() {	# COMMAND: its long options
 	check | thaw) echo "$all --cgroup=" ;;
 	core) echo "$all --output=" ;;
 	status) echo "$all --state-table" ;;
+	config) echo "$all --check" ;;
 	*) echo "$all" ;;
 	esac
 }
@@ -32,6 +33,8 @@ _ckctl_slurm_jobs() {	# the user's running jobs of Slurm and their steps
 	squeue -h --me --steps -o %i 2>/dev/null
 }
 
+_ckctl_settings() { ckctl -q config 2>/dev/null | sed -n 's/^\([a-z_]*\)  .*/\1/p' | grep -vx file; }
+
 _ckctl_images() {	# WORD: images by path and, here, by name
 	local path
 	compgen -d -X '!*.ckpt' -- "$1"
@@ -49,7 +52,7 @@ _ckctl_pids() {
 
 _ckctl() {
 	local word=${COMP_WORDS[COMP_CWORD]} command='' at=1
-	local commands='run create restart list show verify check core status thaw help'
+	local commands='run create restart list show verify check core status config thaw help'
 	COMPREPLY=()
 	# bash takes --option=value for three words.
 	if [[ $word == '=' ]]; then
@@ -88,6 +91,7 @@ _ckctl() {
 			else
 				mapfile -t COMPREPLY < <(compgen -W "$(_ckctl_images "$word")" -- "$word")
 			fi ;;
+		config) mapfile -t COMPREPLY < <(compgen -W "$(_ckctl_settings)" -- "$word"; compgen -f -- "$word") ;;
 		list) mapfile -t COMPREPLY < <(compgen -d -- "$word") ;;
 		help) mapfile -t COMPREPLY < <(compgen -W "$commands" -- "$word") ;;
 		esac

@@ -4,6 +4,7 @@
 cd "$(dirname "$0")/.." || exit 1
 ckctl=${CKCTL:-build/ckctl.bin}
 nr=0 failed=0
+ckctl() { "$ckctl" "$@"; }	# for the completion
 
 check() {	# WHAT COMMAND…
 	local what=$1 result=ok
@@ -46,10 +47,19 @@ check "and is named" grep -q frobnicate <<<"$message"
 for status in 0 1 2 3 4 5 6 7 8 9 10; do
 	check "exit status $status is documented" grep -qx ".It $status" man/ckctl.8
 done
+for setting in $("$ckctl" -q config | sed -n '/^file /d; s/  .*//p'); do
+	check "the setting $setting has a man page entry" grep -q "Va $setting Li" man/ckpt.conf.5
+	check "the setting $setting is in the example" grep -q "^#$setting = " ckpt.conf.example
+	check "the setting $setting is completed" completes "$setting" config "$setting"
+done
+check "the example is right" grep -q "is right" <<<"$("$ckctl" config --check ckpt.conf.example)"
 check "the README's table of what is saved is the tool's" ../scripts/readme-table.sh --check
 if command -v mandoc >/dev/null; then
 	# Which other manuals are installed here says nothing about this one.
-	check "mandoc finds nothing" test -z "$(mandoc -T lint man/ckctl.8 2>/dev/null)"
+	for page in man/*.[1-8]; do
+		check "mandoc finds nothing in $page" test -z "$(mandoc -T lint "$page" 2>/dev/null |
+			grep -v 'referenced manual not found')"
+	done
 fi
 echo "1..$nr"
 [ "$failed" -eq 0 ]

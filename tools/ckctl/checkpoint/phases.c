@@ -14,6 +14,7 @@
 
 #include "context.h"
 #include "out.h"
+#include "policy.h"
 #include "state/omit.h"
 
 /* Frozen on purpose while a disk is written to; our death thaws in any case. */
@@ -136,6 +137,9 @@ int checkpoint_snapped(struct checkpoint *c)
 	}
 	c->res->nr_pages = ev.nr_pages;
 	c->res->nr_copied = ev.nr_copied;
+	rc = policy_image_size(c->req->id, ev.nr_pages * CKPT_PAGE_SIZE);
+	if (rc)
+		return rc;
 	if (!c->dump.nr_obstacles && !c->req->check_only)
 		rc = save_contents(c, checkpoint_is_held(c));
 	return rc ? rc : c->dump.nr_obstacles ? CK_REFUSED : CK_OK;

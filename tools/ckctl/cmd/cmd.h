@@ -67,6 +67,9 @@ int cmd_target(int argc, char **argv, const char *usage, struct target *t, struc
 /* A checkpoint of that job, as far as the target says what it should be. */
 void cmd_request(struct checkpoint_request *req, const struct target *t, const struct job *job);
 
+/* What is wrong in the site's configuration, as notices. */
+void cmd_conf_notes(void);
+
 int cmd_run(int argc, char **argv);
 int cmd_create(int argc, char **argv);
 int cmd_restart(int argc, char **argv);
@@ -77,6 +80,7 @@ int cmd_check(int argc, char **argv);
 int cmd_core(int argc, char **argv);
 int cmd_status(int argc, char **argv);
 int cmd_thaw(int argc, char **argv);
+int cmd_config(int argc, char **argv);
 /* Not for people. */
 int cmd_job_agent(int argc, char **argv);
 int cmd_job_keeper(int argc, char **argv);

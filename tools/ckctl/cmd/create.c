@@ -11,19 +11,22 @@
 #include "job/target.h"
 #include "json.h"
 #include "out.h"
+#include "policy.h"
 
 static const char usage[] =
 	"Usage: ckctl create [OPTION]… TARGET [ImageDir=DIR] [MaxWait=SECONDS]\n"
 	"       ckctl create [OPTION]… --cgroup=PATH [ImageDir=DIR] [MaxWait=SECONDS]\n"
 	"Checkpoint a job now: TARGET is the name that \"ckctl run\" gave it, or a job of Slurm\n"
 	"(5, 5_3) on all its nodes, or a step of one (5.0).  The image is DIR/TARGET.ckpt,\n"
-	"where it was told to go when the job was started, or here.\n\n"
+	"where it was told to go when the job was started, where the\n"
+	"site wants it, or here.\n\n"
 	"      --cgroup=PATH     all processes of this cgroup, and of those below it\n"
 	"      --name=ID         with --cgroup, name of the image (that of the cgroup)\n"
 	"      --image-dir=DIR   the same as ImageDir=DIR\n"
 	"      --max-wait=SECONDS  the same as MaxWait=SECONDS: when the checkpoint is not\n"
 	"                        complete by then, it has failed and the job runs on\n"
-	"      --keep=N          keep the last N checkpoints (1)\n"
+	"      --keep=N          keep the last N checkpoints (as it was started,\n"
+	"                        else the site's, or 1)\n"
 	"      --kill            end the job when the checkpoint is complete\n"
 	"      --leave-frozen    leave the job frozen then; \"ckctl thaw\" lets it run on\n"
 	"      --stop            write while the job stands still, not behind its back\n"
@@ -183,9 +186,12 @@ int cmd_create(int argc, char **argv)
 	rc = parse(argc, argv, &t, &req);
 	if (rc != CMD_GO_ON)
 		return rc;
+	cmd_conf_notes();
 	if (target_slurm(&t, id, sizeof(id), step, sizeof(step)))
 		return create_job(argv, &t, &req, id, step);
-	rc = target_find(&t, &job);
+	rc = policy_allowed();
+	if (!rc)
+		rc = target_find(&t, &job);
 	if (rc)
 		return rc;
 	cmd_request(&req, &t, &job);

@@ -19,6 +19,7 @@
 #include "job/target.h"
 #include "json.h"
 #include "out.h"
+#include "policy.h"
 #include "restart/restart.h"
 #include "state/cred.h"
 
@@ -32,7 +33,7 @@ static const char usage[] =
 	"      --detach               return when the job runs\n"
 	"      --force                accept files that were changed since the checkpoint\n"
 	"      --image-dir=DIR        the same as ImageDir=DIR\n"
-	"      --keep=N               keep the last N checkpoints (1)\n"
+	"      --keep=N               keep the last N checkpoints (the site's, or 1)\n"
 	"      --name=ID              name of the job (that of the image)\n"
 	"      --pid-namespace=WHEN   auto: in a pid namespace of its own when its process ids\n"
 	"                             are taken here (the default); always; never\n"
@@ -410,7 +411,7 @@ static int start(struct restart *r, struct job *job, const struct request_line *
 
 int cmd_restart(int argc, char **argv)
 {
-	struct request_line q = { .keep = 1 };
+	struct request_line q = { .keep = policy_keep() };
 	struct restart r = { .cgroup_fd = -1 };
 	uint64_t began = now_ns();
 	struct job job;

@@ -14,6 +14,7 @@
 #include "job/target.h"
 #include "nl.h"
 #include "out.h"
+#include "policy.h"
 
 static const char usage[] =
 	"Usage: ckctl run [OPTION]… [--] COMMAND [ARGUMENT]…\n"
@@ -22,9 +23,9 @@ static const char usage[] =
 	"      --checkpoint=INTERVAL  checkpoint it at this interval: minutes,\n"
 	"                             minutes:seconds, hours:minutes:seconds, days-hours,\n"
 	"                             days-hours:minutes or days-hours:minutes:seconds\n"
-	"      --checkpoint-dir=DIR   where images go (the current directory)\n"
+	"      --checkpoint-dir=DIR   where images go (the site's, or the current directory)\n"
 	"      --name=ID              name of the job and its image (COMMAND-pid)\n"
-	"      --keep=N               keep the last N checkpoints (1)\n"
+	"      --keep=N               keep the last N checkpoints (the site's, or 1)\n"
 	"  -q, --quiet                no notices\n";
 
 /* Tells the ckctl that systemd-run starts not to try that again. */
@@ -163,7 +164,7 @@ static int make_cgroup(struct run *r, int argc, char **argv, int *fd)
 
 int cmd_run(int argc, char **argv)
 {
-	struct run r = { .dir = ".", .job.keep = 1 };
+	struct run r = { .job.keep = policy_keep() };
 	int rc, cgroup_fd, status;
 	sigset_t old;
 	pid_t child;
@@ -171,9 +172,14 @@ int cmd_run(int argc, char **argv)
 	rc = parse(argc, argv, &r);
 	if (rc != CMD_GO_ON)
 		return rc;
-	rc = set_name(&r);
+	cmd_conf_notes();
+	rc = r.interval_s ? policy_allowed() : CK_OK;
 	if (!rc)
-		rc = target_image_dir(r.job.image_dir, sizeof(r.job.image_dir), r.dir);
+		rc = policy_interval(r.interval_s);
+	if (!rc)
+		rc = set_name(&r);
+	if (!rc)
+		rc = target_choose_dir(r.job.image_dir, sizeof(r.job.image_dir), r.dir, r.job.id);
 	if (!rc)
 		rc = check_module(&r);
 	if (!rc)

@@ -274,8 +274,12 @@ static int expect_no_other(struct agent *a)
 static int snapshot(struct agent *a, const json_t *request, json_t *answer)
 {
 	int rc = have(a, ALL, request);
+	json_int_t pages = 0;
+	size_t i;
 
-	(void)answer;
+	for (i = 0; i < a->nr && !rc; i++)
+		pages += json_integer_value(json_object_get(a->units[i].answer, "pages"));
+	json_object_set_new(answer, "pages", json_integer(pages));
 	return rc ? rc : expect_no_other(a);
 }
 

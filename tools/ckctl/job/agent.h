@@ -16,6 +16,7 @@
  *	freeze	batch (bool: that step, or all others) -> connections (drain.h)
  *	drain	batch (bool: from srun on, or up to it), connections, wait_ms -> drained
  *	snapshot
+		-> pages (how many there are to be saved)
  *	thaw
  *	save	-> parts [{step, tasks [[rank, localid, pid]…]}…]: <dir>/<step>/<node>.ckpt
  *	abort

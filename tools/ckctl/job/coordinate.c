@@ -15,6 +15,7 @@
 #include "image/dir.h"
 #include "image/jobimage.h"
 #include "out.h"
+#include "policy.h"
 #include "registry.h"
 #include "slurm.h"
 #include "steps.h"
@@ -81,6 +82,8 @@ static int find_job(struct coordinator *c)
 
 	if (!rc)
 		rc = slurm_become(c->uid, c->req->job);
+	if (!rc)
+		rc = policy_allowed();
 	if (!rc)
 		rc = slurm_job(&c->deadline, c->id, &c->job);
 	if (rc)
@@ -201,8 +204,8 @@ static int find_image_dir(struct coordinator *c)
 		rc = registry_read(c->cluster, c->id, &entry);
 	if (rc)
 		return rc;
-	return target_image_dir(c->image_dir, sizeof(c->image_dir), c->req->image_dir ? :
-				*entry.image_dir ? entry.image_dir : ".");
+	return target_choose_dir(c->image_dir, sizeof(c->image_dir), c->req->image_dir ? :
+				 *entry.image_dir ? entry.image_dir : NULL, c->id);
 }
 
 /* ---- one attempt ---- */
@@ -282,6 +285,17 @@ static int drain(struct coordinator *c)
 	return rc;
 }
 
+/* All parts together; an agent has looked at its own. */
+static int check_size(struct coordinator *c)
+{
+	uint64_t pages = 0;
+	size_t i;
+
+	for (i = 0; i < crew_size(c->crew); i++)
+		pages += (uint64_t)json_integer_value(json_object_get(crew_answer(c->crew, i), "pages"));
+	return policy_image_size(c->name, pages * CKPT_PAGE_SIZE);
+}
+
 static int attempt(struct coordinator *c)
 {
 	int rc = prepare(c);
@@ -296,6 +310,8 @@ static int attempt(struct coordinator *c)
 		rc = freeze(c, true);
 	if (!rc)
 		rc = ask(c, "snapshot");
+	if (!rc)
+		rc = check_size(c);
 	if (!rc)
 		rc = ask(c, "thaw");
 	return rc ? rc : ask(c, "save");
@@ -392,7 +408,7 @@ static int commit(struct coordinator *c)
 	c->res->standstill_ns = meta.standstill_ns;
 	w = c->writer;
 	c->writer = NULL;
-	rc = job_image_commit(w, &meta, c->req->keep ? c->req->keep : 1);
+	rc = job_image_commit(w, &meta, c->req->keep ? : policy_keep());
 	if (!rc && asprintf(&c->res->image, "%s/%s.ckpt", c->image_dir, c->name) < 0)
 		c->res->image = NULL;
 	return rc || c->res->image ? rc : fail(CK_FAILED, "out of memory");

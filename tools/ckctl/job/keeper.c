@@ -172,7 +172,7 @@ static void learn_grace(struct keeper *k, const json_t *job)
 	uint64_t grace = partition ? grace_of(k, partition) : 0;
 	uint64_t poll = grace && grace < 15 ? 5 : grace / 3;
 
-	k->schedule.poll = (int64_t)conf_number("preempt_poll", poll, 86400) * 1000;
+	k->schedule.poll = (int64_t)conf_number("preempt_poll", poll) * 1000;
 	k->grace_known = true;
 }
 
@@ -389,8 +389,8 @@ static void begin(struct keeper *k)
 {
 	schedule_begin(&k->schedule, deadline_now_ms(), k->req->interval_s,
 		       (uint32_t)strtoul(k->req->job, NULL, 10));
-	k->schedule.margin = (int64_t)conf_number("last_margin", LAST_MARGIN_S, 86400) * 1000;
-	k->schedule.factor = (int64_t)conf_number("last_factor", LAST_FACTOR, 100);
+	k->schedule.margin = (int64_t)conf_number("last_margin", LAST_MARGIN_S) * 1000;
+	k->schedule.factor = (int64_t)conf_number("last_factor", LAST_FACTOR);
 	k->schedule.duration = first_duration();
 	snprintf(k->diary.image_dir, sizeof(k->diary.image_dir), "%s", k->req->image_dir);
 	k->diary.interval_s = k->req->interval_s;

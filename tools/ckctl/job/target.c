@@ -6,9 +6,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <unistd.h>
 
 #include "cgroup.h"
 #include "out.h"
+#include "policy.h"
 #include "slurm.h"
 
 #define MAX_WAIT_SECONDS	(365 * 86400ULL)
@@ -70,7 +72,7 @@ static int made_up(const struct target *t, struct job *job)
 	int rc;
 
 	memset(job, 0, sizeof(*job));
-	job->keep = 1;
+	job->keep = policy_keep();
 	rc = cgroup_resolve(job->cgroup, sizeof(job->cgroup), t->cgroup);
 	if (rc)
 		return rc;
@@ -101,6 +103,20 @@ bool target_slurm(const struct target *t, char *job, size_t job_size, char *step
 	return !found;
 }
 
+int target_choose_dir(char *path, size_t size, const char *given, const char *job)
+{
+	char site[PATH_MAX];
+	int rc = CK_OK;
+
+	if (!given) {
+		rc = policy_default_dir(site, sizeof(site), geteuid(), job);
+		given = *site ? site : ".";
+	}
+	if (!rc)
+		rc = policy_make_dir(given, job);
+	return rc ? rc : target_image_dir(path, size, given);
+}
+
 int target_find(const struct target *t, struct job *job)
 {
 	int rc;
@@ -113,7 +129,6 @@ int target_find(const struct target *t, struct job *job)
 		return fail(CK_USAGE, "--name goes with --cgroup; a TARGET has its name already");
 	rc = t->cgroup ? made_up(t, job) : job_find(t->name, job);
 	if (!rc && (t->image_dir || !job->image_dir[0]))
-		rc = target_image_dir(job->image_dir, sizeof(job->image_dir),
-				      t->image_dir ? t->image_dir : ".");
+		rc = target_choose_dir(job->image_dir, sizeof(job->image_dir), t->image_dir, job->id);
 	return rc;
 }

@@ -28,6 +28,9 @@ int target_find(const struct target *t, struct job *job);
  * job?  Then these are its two halves, @step "" for a job. */
 bool target_slurm(const struct target *t, char *job, size_t job_size, char *step, size_t step_size);
 
+/* Where the images of a job go: to @given or, where that is NULL, to the site's
+ * default_dir, which is made if need be, or here. */
+int target_choose_dir(char *path, size_t size, const char *given, const char *job);
 /* An absolute path of a directory in which images can be made. */
 int target_image_dir(char *path, size_t size, const char *dir);
 

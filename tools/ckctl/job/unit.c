@@ -168,9 +168,9 @@ static int snapshot(struct work *w, const json_t *request, json_t *answer)
 	int rc = checkpoint_snapshot(w->checkpoint);
 
 	(void)request;
-	(void)answer;
 	if (!rc)
 		rc = checkpoint_snapped(w->checkpoint);
+	json_object_set_new(answer, "pages", json_integer((json_int_t)w->res.nr_pages));
 	return rc ? rc : note_tasks(w);
 }
 
