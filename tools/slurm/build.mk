@@ -20,7 +20,7 @@ SLURM_FOUND := $(shell for d in $(SLURM_INCLUDE); do \
 	printf '%d.%02d:%s\n' $$((v >> 16)) $$((v >> 8 & 255)) "$$d"; done | sort -s -u -t: -k1,1)
 SLURM_RELEASES = $(foreach f,$(SLURM_FOUND),$(firstword $(subst :, ,$f)))
 
-SLURM_SOURCES := $(sort $(wildcard slurm/*.c)) ckctl/interval.c ckctl/job/image_dir.c ckctl/out.c
+SLURM_SOURCES := $(sort $(wildcard slurm/*.c)) $(addprefix ckctl/,conf.c interval.c job/image_dir.c out.c policy.c)
 # What it calls of Slurm's is in the program that loads it. Its own names are its own.
 SLURM_LDFLAGS = -shared -Wl,--version-script=slurm/ckpt.map -Wl,-z,relro,-z,now
 

@@ -12,9 +12,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "conf.h"
 #include "interval.h"
 #include "job/target.h"
 #include "out.h"
+#include "policy.h"
 
 static int option_given(int val, const char *optarg, int remote);
 
@@ -205,6 +207,29 @@ static uint64_t settle_interval(const struct given *g)
 	return seconds;
 }
 
+static void tell_problem(const char *sentence)
+{
+	slurm_info("ckpt: %s", sentence);
+}
+
+/* What the site thinks of that interval. */
+static void settle_policy(const struct given *g, uint64_t interval)
+{
+	char sentence[1024];
+	int rc;
+
+	if (!interval || in_checkpointed_job())
+		return;
+	conf_problems(tell_problem);
+	fail_capture(sentence, sizeof(sentence));
+	rc = policy_allowed();
+	if (!rc)
+		rc = policy_interval(interval);
+	fail_capture(NULL, 0);
+	if (rc)
+		refuse(g, sentence);
+}
+
 static void replace_text(struct given *g, const char *text)
 {
 	char *copy = strdup(text);
@@ -289,6 +314,7 @@ void options_settle(spank_t sp)
 	forget_inherited(OPTION_CHECKPOINT);
 	forget_inherited(OPTION_CHECKPOINT_DIR);
 	interval = settle_interval(&given[OPTION_CHECKPOINT]);
+	settle_policy(&given[OPTION_CHECKPOINT], interval);
 	settle_image_dir(&given[OPTION_CHECKPOINT_DIR]);
 	settle_restart_dir(&given[OPTION_RESTART_DIR]);
 	/* Once for each component, and before anything is submitted. */

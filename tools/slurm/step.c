@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 #include "step.h"
 
+#include <limits.h>
 #include <slurm/slurm.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,6 +10,7 @@
 #include "interval.h"
 #include "options.h"
 #include "out.h"
+#include "policy.h"
 
 static struct step step;
 static bool known;
@@ -61,6 +63,20 @@ static bool covered(spank_t sp)
 	return job && strcmp(job, id) == 0;
 }
 
+/* default_dir, where the user has named none; that it is there is for ckctl to see to. */
+static char *site_dir(const char *job)
+{
+	char path[PATH_MAX], sentence[1024];
+	int rc;
+
+	fail_capture(sentence, sizeof(sentence));
+	rc = policy_default_dir(path, sizeof(path), step.uid, job);
+	fail_capture(NULL, 0);
+	if (rc)
+		slurm_error("ckpt: %s", sentence);
+	return rc ? NULL : copy_of(path);
+}
+
 static void take_options(spank_t sp)
 {
 	int i;
@@ -78,6 +94,7 @@ static void take_options(spank_t sp)
 
 const struct step *step_look(spank_t sp)
 {
+	bool named;
 	char id[16];
 
 	if (known)
@@ -100,13 +117,15 @@ const struct step *step_look(spank_t sp)
 		free(step.image_dir);
 		step.image_dir = NULL;
 	}
+	named = step.image_dir;
+	snprintf(id, sizeof(id), "%u", step.job_id);
+	if (!named)
+		step.image_dir = site_dir(id);
 	/* One with nothing but a directory is there to tell ckctl of that. */
-	step.keeper = step.node == 0 && (step.interval_s || step.image_dir);
-	if (step.batch && step.interval_s) {
-		snprintf(id, sizeof(id), "%u", step.job_id);
+	step.keeper = step.node == 0 && (step.interval_s || named);
+	if (step.batch && step.interval_s)
 		spank_setenv(sp, ENV_JOB, id, 1);
-	}
-	if (step.image_dir)
+	if (named)
 		spank_setenv(sp, ENV_IMAGE_DIR, step.image_dir, 1);
 	return &step;
 }

@@ -16,7 +16,7 @@ struct step {
 	bool ours;				/* to be looked after: no helper, not interactive */
 	bool keeper;				/* somebody keeps a schedule, on this node */
 	uint64_t interval_s;
-	char *image_dir;			/* NULL: the working directory */
+	char *image_dir;			/* the user's, or the site's; NULL: the working directory */
 	char *restart_dir;			/* for a step: the image to continue from */
 };
 
