@@ -14,6 +14,9 @@ bool out_quiet;
 
 static struct capture capture;
 
+/* The first sentence that somebody got to read. */
+static char first[1024];
+
 /* A bar under way must not share its line with a sentence. */
 static struct progress *running;
 
@@ -61,10 +64,13 @@ static void say(const char *prefix, const char *sentence)
 
 static void tell(const char *sentence)
 {
-	if (capture.buf)
+	if (capture.buf) {
 		snprintf(capture.buf, capture.size, "%s", sentence);
-	else
-		say("", sentence);
+		return;
+	}
+	if (!*first)
+		snprintf(first, sizeof(first), "%s", sentence);
+	say("", sentence);
 }
 
 static void vtell(const char *suffix, const char *fmt, va_list ap)
@@ -147,6 +153,11 @@ void fail_capture(char *buf, unsigned int size)
 struct capture fail_captured(void)
 {
 	return capture;
+}
+
+const char *fail_first(void)
+{
+	return first;
 }
 
 void note(const char *fmt, ...)

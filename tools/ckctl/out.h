@@ -48,6 +48,8 @@ struct capture {
 	unsigned int size;
 };
 struct capture fail_captured(void);
+/* The first sentence that was printed: of all, the one that tells why; "" for none. */
+const char *fail_first(void);
 /* "ckctl: note: <sentence>" to stderr unless out_quiet. */
 void note(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 

@@ -13,6 +13,7 @@ _ckctl_options() {	# COMMAND: its long options
 	core) echo "$all --output=" ;;
 	status) echo "$all --state-table" ;;
 	config) echo "$all --check" ;;
+	vacate | requeue) echo "$all --image-dir= --max-wait= ImageDir= MaxWait=" ;;
 	*) echo "$all" ;;
 	esac
 }
@@ -52,7 +53,8 @@ _ckctl_pids() {
 
 _ckctl() {
 	local word=${COMP_WORDS[COMP_CWORD]} command='' at=1
-	local commands='run create restart list show verify check core status config thaw help'
+	local commands='run create restart list show verify check core status able disable enable error vacate \
+		requeue config thaw help'
 	COMPREPLY=()
 	# bash takes --option=value for three words.
 	if [[ $word == '=' ]]; then
@@ -81,6 +83,8 @@ _ckctl() {
 		run) mapfile -t COMPREPLY < <(compgen -c -- "$word"; compgen -f -- "$word") ;;
 		create)
 			mapfile -t COMPREPLY < <(compgen -W "$(_ckctl_jobs; _ckctl_slurm_jobs)" -- "$word") ;;
+		able | disable | enable | error | vacate | requeue)
+			mapfile -t COMPREPLY < <(compgen -W "$(_ckctl_slurm_jobs)" -- "$word") ;;
 		check | thaw)
 			mapfile -t COMPREPLY < <(compgen -W "$(_ckctl_jobs)" -- "$word") ;;
 		restart | show | verify)

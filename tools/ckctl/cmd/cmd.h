@@ -32,6 +32,7 @@
 #include <stddef.h>
 
 struct checkpoint_request;
+struct coordinate_request;
 struct job;
 struct target;
 
@@ -67,6 +68,8 @@ int cmd_target(int argc, char **argv, const char *usage, struct target *t, struc
 /* A checkpoint of that job, as far as the target says what it should be. */
 void cmd_request(struct checkpoint_request *req, const struct target *t, const struct job *job);
 
+/* A checkpoint of a job of Slurm, and what there is to say about it. */
+int cmd_create_job(const struct coordinate_request *req);
 /* What is wrong in the site's configuration, as notices. */
 void cmd_conf_notes(void);
 
@@ -81,6 +84,12 @@ int cmd_core(int argc, char **argv);
 int cmd_status(int argc, char **argv);
 int cmd_thaw(int argc, char **argv);
 int cmd_config(int argc, char **argv);
+int cmd_able(int argc, char **argv);
+int cmd_disable(int argc, char **argv);
+int cmd_enable(int argc, char **argv);
+int cmd_error(int argc, char **argv);
+int cmd_vacate(int argc, char **argv);
+int cmd_requeue(int argc, char **argv);
 /* Not for people. */
 int cmd_job_agent(int argc, char **argv);
 int cmd_job_keeper(int argc, char **argv);

@@ -132,24 +132,29 @@ static int print_job(const struct coordinate_result *res)
 	return CK_OK;
 }
 
-static int create_job(char **argv, const struct target *t, const struct checkpoint_request *from,
-		      const char *job, const char *step)
+int cmd_create_job(const struct coordinate_request *req)
 {
-	struct coordinate_request req = {
-		.job = job, .step = step, .image_dir = t->image_dir, .keep = from->keep,
-		.max_wait_ms = t->max_wait_ms,
-	};
 	struct coordinate_result res;
-	int rc;
+	int rc = coordinate(req, &res);
 
-	if (from->kill || from->leave_frozen || from->stop || from->stream)
-		return cmd_usage(argv, "--kill, --leave-frozen, --stop and --stream do not go with a "
-				 "job of Slurm");
-	rc = coordinate(&req, &res);
 	if (!rc)
 		rc = print_job(&res);
 	coordinate_result_free(&res);
 	return rc;
+}
+
+static int create_job(char **argv, const struct target *t, const struct checkpoint_request *from,
+		      const char *job, const char *step)
+{
+	const struct coordinate_request req = {
+		.job = job, .step = step, .image_dir = t->image_dir, .keep = from->keep,
+		.max_wait_ms = t->max_wait_ms,
+	};
+
+	if (from->kill || from->leave_frozen || from->stop || from->stream)
+		return cmd_usage(argv, "--kill, --leave-frozen, --stop and --stream do not go with a "
+				 "job of Slurm");
+	return cmd_create_job(&req);
 }
 
 /* ---- a cgroup ---- */

@@ -7,6 +7,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "job/control.h"
 #include "job/deadline.h"
 #include "job/diary.h"
 #include "job/slurm.h"
@@ -23,8 +24,9 @@ static const char *when(int64_t time, char *buf, size_t size)
 	return buf;
 }
 
-static void print(const char *name, const struct diary *d)
+static void print(const char *name, const char *cluster, const struct diary *d)
 {
+	struct control_flag flag;
 	char buf[64];
 
 	printf("job          %s\nimages       ", name);
@@ -45,16 +47,19 @@ static void print(const char *name, const struct diary *d)
 			printf(" (%u times in a row)", d->failure.count);
 		putchar('\n');
 	}
+	if (control_disabled(cluster, name, &flag))
+		printf("disabled     %s, by %s\n", when(flag.since, buf, sizeof(buf)), flag.by);
 	if (d->ended)
 		printf("ended        %s\n", when(d->ended, buf, sizeof(buf)));
 	else
 		printf("next         %s\n", when(d->next, buf, sizeof(buf)));
 }
 
-static int print_json(const char *name, const struct diary *d)
+static int print_json(const char *name, const char *cluster, const struct diary *d)
 {
 	json_t *root = diary_json(d);
 
+	json_object_set_new(root, "disabled", json_boolean(control_disabled(cluster, name, NULL)));
 	json_object_set_new(root, "job", json_text(name));
 	return json_print(root);
 }
@@ -88,7 +93,7 @@ int status_job(const char *name)
 		return fail(CK_NOTFOUND, "%s has no schedule: it was not submitted with --checkpoint, or "
 			    "is somebody else's", name);
 	if (out_json)
-		return print_json(file, &d);
-	print(file, &d);
+		return print_json(file, cluster, &d);
+	print(file, cluster, &d);
 	return CK_OK;
 }

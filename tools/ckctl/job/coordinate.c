@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "checkpoint/phases.h"
+#include "control.h"
 #include "crew.h"
 #include "deadline.h"
 #include "image/dir.h"
@@ -38,6 +39,7 @@ struct coordinator {
 	json_t *steps;			/* those of them that are to be saved, but for batch */
 	json_t *nodes;			/* where these may be */
 	bool batch;			/* and the batch step */
+	bool counts;			/* what comes of it is its last checkpoint */
 	/* Where we are ourselves, as our environment has it: a job's, or "". */
 	char own_job[32], own_node[244];
 	char here[244];			/* the node that we are on, beside the job; or "" */
@@ -206,6 +208,35 @@ static int find_image_dir(struct coordinator *c)
 		return rc;
 	return target_choose_dir(c->image_dir, sizeof(c->image_dir), c->req->image_dir ? :
 				 *entry.image_dir ? entry.image_dir : NULL, c->id);
+}
+
+/* ---- who has a say ---- */
+
+static int check_flag(const struct coordinator *c, const char *name)
+{
+	struct control_flag flag;
+
+	if (!control_disabled(c->cluster, name, &flag))
+		return CK_OK;
+	return fail(CK_REFUSED, "the checkpoints of %s were disabled by %s; \"ckctl enable %s\" allows "
+		    "them again", name, *flag.by ? flag.by : "somebody", name);
+}
+
+/* The job and each of its steps can be disabled: all of it is saved, or nothing. */
+static int check_enabled(struct coordinator *c)
+{
+	const json_t *step;
+	char name[64];
+	size_t i;
+	int rc = check_flag(c, c->id);
+
+	json_array_foreach(c->steps, i, step) {
+		snprintf(name, sizeof(name), "%s.%.16s", c->id, step_name(step));
+		if (!rc)
+			rc = check_flag(c, name);
+	}
+	c->counts = !rc;
+	return rc;
 }
 
 /* ---- one attempt ---- */
@@ -442,6 +473,8 @@ static int begin(struct coordinator *c)
 	if (!rc)
 		rc = find_image_dir(c);
 	if (!rc)
+		rc = check_enabled(c);
+	if (!rc)
 		rc = job_image_begin(&c->writer, c->image_dir, c->name);
 	if (!rc && c->batch)
 		rc = put_script(c);
@@ -482,6 +515,7 @@ static int make(struct coordinator *c)
 int coordinate(const struct coordinate_request *req, struct coordinate_result *res)
 {
 	struct coordinator c = { .req = req, .res = res };
+	struct control_way way = { .fd = -1 };
 	char what[64];
 	int rc, fd;
 
@@ -498,11 +532,16 @@ int coordinate(const struct coordinate_request *req, struct coordinate_result *r
 	note_own(&c);
 	rc = begin(&c);
 	if (!rc)
+		way = control_begin(c.cluster, c.name);
+	if (!rc)
 		rc = crew_start(&c.crew, c.id, c.nodes, *c.here ? c.here : NULL, &c.deadline);
 	if (!rc)
 		rc = make(&c);
 	crew_end(c.crew);
 	job_image_abort(c.writer);
+	control_over(&way);
+	if (c.counts)
+		control_ended(c.cluster, c.name, rc, fail_first());
 	res->batch = c.batch;
 	res->duration_ns = (uint64_t)(deadline_now_ms() - c.deadline.start_ms) * 1000000;
 	json_decref(c.job);

@@ -13,6 +13,7 @@
 
 #include "cgroup.h"
 #include "conf.h"
+#include "control.h"
 #include "deadline.h"
 #include "diary.h"
 #include "interval.h"
@@ -43,6 +44,7 @@ struct keeper {
 	struct voice voice;
 	struct diary diary;
 	char cluster[256];
+	bool disabled;			/* "ckctl disable", and that was said */
 	bool resting;			/* Slurm said last that it is suspended, or about to end */
 	bool grace_known;
 };
@@ -288,6 +290,20 @@ static void note_failure(struct keeper *k, const struct try *t)
 		  (intmax_t)(wait > 0 ? (wait + 999) / 1000 : 0));
 }
 
+/* Somebody wants none: that is said once. */
+static bool is_disabled(struct keeper *k)
+{
+	struct control_flag flag;
+	bool disabled = control_disabled(k->cluster, k->req->name, &flag) ||
+			control_disabled(k->cluster, k->req->job, &flag);
+
+	if (disabled && !k->disabled)
+		voice_say(&k->voice, "ckctl: note: the checkpoints of %s were disabled by %s; none is made "
+			  "until \"ckctl enable\" allows them\n", k->req->name, flag.by);
+	k->disabled = disabled;
+	return disabled;
+}
+
 /* Suspended, or at its end, with nothing that could be saved, and nothing to be said about. */
 static bool is_idle(const struct keeper *k)
 {
@@ -353,7 +369,7 @@ static bool act(struct keeper *k)
 		write_diary(k);
 	if (schedule_due(&k->schedule) > deadline_now_ms())
 		return true;
-	if (is_idle(k)) {
+	if (is_idle(k) || is_disabled(k)) {
 		schedule_skipped(&k->schedule, deadline_now_ms());
 		write_diary(k);
 		return true;

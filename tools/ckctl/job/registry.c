@@ -177,12 +177,12 @@ int registry_remove(const char *cluster, const char *job)
 /* The job or step that a file is about: "5.0" for "5.0.json" and "5.0.status.json". */
 static bool job_of(const char *file, char *job, size_t size)
 {
-	static const char *const suffixes[] = { ".json", ".status" };
+	static const char *const suffixes[] = { ".json", ".status", ".disabled", ".failed", ".began" };
 	size_t i, len;
 
 	if (!dir_name_good(file) || (size_t)snprintf(job, size, "%s", file) >= size)
 		return false;
-	for (i = 0; i < 2; i++) {
+	for (i = 0; i < sizeof(suffixes) / sizeof(suffixes[0]); i++) {
 		len = strlen(job);
 		if (len > strlen(suffixes[i]) && strcmp(job + len - strlen(suffixes[i]), suffixes[i]) == 0)
 			job[len - strlen(suffixes[i])] = '\0';
