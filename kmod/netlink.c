@@ -121,7 +121,19 @@ static void post_doit(const struct genl_split_ops *op, struct sk_buff *skb, stru
 }
 
 /**
- * ckpt_netlink_message() - begin a message to a user of the family
+ * ckpt_netlink_begin() - begin a message to a user of the family
+ * @skb: an empty one with room
+ * @cmd: enum ckpt_cmd
+ *
+ * Return: for genlmsg_end(), or NULL where there is no room.
+ */
+void *ckpt_netlink_begin(struct sk_buff *skb, u8 cmd)
+{
+	return genlmsg_put(skb, 0, 0, &family, 0, cmd);
+}
+
+/**
+ * ckpt_netlink_message() - the same with a new skb
  * @cmd: enum ckpt_cmd
  * @payload: bytes of attributes
  * @head: for genlmsg_end()
@@ -134,7 +146,7 @@ struct sk_buff *ckpt_netlink_message(u8 cmd, size_t payload, void **head)
 
 	if (!skb)
 		return NULL;
-	*head = genlmsg_put(skb, 0, 0, &family, 0, cmd);
+	*head = ckpt_netlink_begin(skb, cmd);
 	if (!*head) {
 		nlmsg_free(skb);
 		return NULL;
@@ -278,7 +290,7 @@ err_page_file:
 	return ret;
 }
 
-/* DUMP: the cursor is (session, byte position). */
+/* DUMP, DUMP_PAGES: the cursor is (session, byte position, list of records). */
 static int dump_start(struct netlink_callback *cb)
 {
 	struct ckpt_session *s = ckpt_session_find(sock_net(cb->skb->sk), NETLINK_CB(cb->skb).portid);
@@ -288,12 +300,23 @@ static int dump_start(struct netlink_callback *cb)
 		return -ENOTCONN;
 	}
 	cb->args[0] = (long)s;
+	cb->args[2] = (long)&s->records;
 	cb->min_dump_alloc = SZ_64K;
 	return 0;
 }
 
+static int dump_pages_start(struct netlink_callback *cb)
+{
+	int ret = dump_start(cb);
+
+	if (!ret)
+		cb->args[2] = (long)&((struct ckpt_session *)cb->args[0])->page_records;
+	return ret;
+}
+
 static int dump_next(struct sk_buff *skb, struct netlink_callback *cb)
 {
+	const struct ckpt_records *records = (struct ckpt_records *)cb->args[2];
 	struct ckpt_session *s = (struct ckpt_session *)cb->args[0];
 	struct nlattr *attr;
 	ssize_t n = -ECANCELED;
@@ -301,7 +324,8 @@ static int dump_next(struct sk_buff *skb, struct netlink_callback *cb)
 	int room;
 
 	head = genlmsg_put(skb, NETLINK_CB(cb->skb).portid, cb->nlh->nlmsg_seq, &family,
-			   NLM_F_MULTI, CKPT_CMD_DUMP);
+			   NLM_F_MULTI,
+			   ((struct genlmsghdr *)nlmsg_data(cb->nlh))->cmd);
 	if (!head)
 		return -EMSGSIZE;
 	room = min_t(int, skb_tailroom(skb) - NLA_HDRLEN, U16_MAX - NLA_HDRLEN) & ~7;
@@ -309,8 +333,9 @@ static int dump_next(struct sk_buff *skb, struct netlink_callback *cb)
 	if (!attr)
 		return -EMSGSIZE;
 	mutex_lock(&s->lock);
-	if ((s->phase == CKPT_SNAPPED || s->phase == CKPT_THAWED) && s->op != CKPT_CMD_SNAPSHOT)
-		n = ckpt_records_copy(&s->records, cb->args[1], nla_data(attr), room);
+	if ((s->phase == CKPT_SNAPPED || s->phase == CKPT_THAWED) && s->op != CKPT_CMD_SNAPSHOT &&
+	    (records == &s->records || s->op != CKPT_CMD_WRITE))
+		n = ckpt_records_copy(records, cb->args[1], nla_data(attr), room);
 	mutex_unlock(&s->lock);
 	if (n <= 0) {
 		genlmsg_cancel(skb, head);
@@ -417,6 +442,8 @@ static const struct genl_ops ops[] = {
 	{ .cmd = CKPT_CMD_PROVE, .doit = do_prove },
 	{ .cmd = CKPT_CMD_SNAPSHOT, .doit = do_snapshot },
 	{ .cmd = CKPT_CMD_DUMP, .start = dump_start, .dumpit = dump_next, .done = dump_done },
+	{ .cmd = CKPT_CMD_DUMP_PAGES, .start = dump_pages_start, .dumpit = dump_next,
+	  .done = dump_done },
 	{ .cmd = CKPT_CMD_THAW, .doit = do_thaw },
 	{ .cmd = CKPT_CMD_WRITE, .doit = do_write },
 	{ .cmd = CKPT_CMD_OPEN, .doit = do_open },

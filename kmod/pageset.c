@@ -2,7 +2,6 @@
 #include "snapshot.h"
 #include <linux/mm.h>
 #include <linux/slab.h>
-#include <net/netlink.h>
 #include "session.h"
 
 /* Room of one struct ckpt_holds; a page table has 512 entries. */
@@ -28,7 +27,6 @@ struct ckpt_pageset *ckpt_pageset_add(struct ckpt_session *s, enum ckpt_pages_ow
 	set->pages.owner_kind = kind;
 	set->pages.owner = owner;
 	list_add_tail(&set->node, &s->snapshot->sets);
-	s->snapshot->nr_sets++;
 	return set;
 }
 
@@ -123,37 +121,4 @@ void ckpt_snapshot_free(struct ckpt_session *s)
 		kfree(set);
 	}
 	kfree(snap);
-}
-
-/**
- * ckpt_snapshot_sets_size() - room that ckpt_snapshot_put_sets() needs
- * @snap: the snapshot or NULL
- *
- * Return: bytes.
- */
-size_t ckpt_snapshot_sets_size(const struct ckpt_snapshot *snap)
-{
-	return snap ? snap->nr_sets * sizeof(struct ckpt_rec_pages) : 0;
-}
-
-/**
- * ckpt_snapshot_put_sets() - tell what was written for whom
- * @snap: the snapshot
- * @skb: a message with enough room
- *
- * Return: 0 or -EMSGSIZE.
- */
-int ckpt_snapshot_put_sets(const struct ckpt_snapshot *snap, struct sk_buff *skb)
-{
-	const struct ckpt_pageset *set;
-	struct ckpt_rec_pages *pages;
-	struct nlattr *attr;
-
-	attr = nla_reserve(skb, CKPT_A_PAGES, ckpt_snapshot_sets_size(snap));
-	if (!attr)
-		return -EMSGSIZE;
-	pages = nla_data(attr);
-	list_for_each_entry(set, &snap->sets, node)
-		*pages++ = set->pages;
-	return 0;
 }

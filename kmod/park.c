@@ -11,6 +11,7 @@
 #include "fill.h"
 #include "report.h"
 #include "session.h"
+#include "state/locks.h"
 #include "state/mm.h"
 #include "state/thread.h"
 
@@ -96,8 +97,7 @@ static int count_parked(struct ckpt_ticket *t)
 	if (s->phase == CKPT_OPENED)
 		s->phase = CKPT_PARKED;
 	mutex_unlock(&s->lock);
-	ckpt_report_event(s, CKPT_EVENT_PARKED);
-	return 0;
+	return ckpt_report_event(s, CKPT_EVENT_PARKED);
 }
 
 /* The last stage: the sleep, and the way out of it. */
@@ -164,59 +164,75 @@ static int wait_for_siblings(struct ckpt_ticket *t)
 	return ret < 0 || READ_ONCE(r->aborted) ? -EINTR : 0;
 }
 
-static int copy_plan(struct ckpt_ticket *t, struct ckpt_plan *plan, struct ckpt_plan_vma **vmas,
-		     struct ckpt_plan_pages **pages)
+/* What a plan points to, copied. */
+struct plan_arrays {
+	struct ckpt_plan_vma *vmas;
+	struct ckpt_plan_pages *pages;
+	struct ckpt_plan_lock *locks;
+};
+
+static void free_arrays(struct plan_arrays *a)
+{
+	kvfree(a->vmas);
+	kvfree(a->pages);
+	kvfree(a->locks);
+}
+
+static int copy_array(void *array, u64 from, u32 nr, size_t size)
+{
+	void *copy = nr ? vmemdup_user(u64_to_user_ptr(from), array_size(nr, size)) : NULL;
+
+	if (IS_ERR(copy))
+		return PTR_ERR(copy);
+	*(void **)array = copy;
+	return 0;
+}
+
+static int copy_plan(struct ckpt_ticket *t, struct ckpt_plan *plan, struct plan_arrays *a)
 {
 	struct ckpt_session *s = t->session;
+	int ret;
 
-	*vmas = NULL;
-	*pages = NULL;
-	if (copy_from_user(plan, u64_to_user_ptr(t->plan_addr), sizeof(*plan)))
-		goto fault;
-	if (!plan->nr_vmas || plan->nr_vmas > CKPT_MAX_VMAS || plan->nr_pages > CKPT_MAX_VMAS)
+	ret = copy_from_user(plan, u64_to_user_ptr(t->plan_addr), sizeof(*plan)) ? -EFAULT : 0;
+	if (!ret && (!plan->nr_vmas || plan->nr_vmas > CKPT_MAX_VMAS ||
+		     plan->nr_pages > CKPT_MAX_VMAS || plan->nr_locks > CKPT_MAX_LOCKS))
 		return ckpt_fail(s, -EINVAL, CKPT_REASON_IMAGE, current,
-				 "the restart plan has no mapping, or too many");
-	*vmas = vmemdup_user(u64_to_user_ptr(plan->vmas), array_size(plan->nr_vmas, sizeof(**vmas)));
-	if (IS_ERR(*vmas))
-		goto fault;
-	if (!plan->nr_pages)
-		return 0;
-	*pages = vmemdup_user(u64_to_user_ptr(plan->pages),
-			      array_size(plan->nr_pages, sizeof(**pages)));
-	if (!IS_ERR(*pages))
-		return 0;
-fault:
-	return ckpt_fail(s, -EFAULT, CKPT_REASON_IMAGE, current,
-			 "the restart plan cannot be read from its memory");
+				 "the restart plan has no mapping, or too many of something");
+	if (!ret)
+		ret = copy_array(&a->vmas, plan->vmas, plan->nr_vmas, sizeof(*a->vmas));
+	if (!ret)
+		ret = copy_array(&a->pages, plan->pages, plan->nr_pages, sizeof(*a->pages));
+	if (!ret)
+		ret = copy_array(&a->locks, plan->locks, plan->nr_locks, sizeof(*a->locks));
+	return !ret ? 0 : ckpt_fail(s, ret, CKPT_REASON_IMAGE, current,
+				    "the restart plan cannot be read from its memory");
 }
 
 /* From the skeleton to the saved process; any failure is its end. */
 static int become(struct ckpt_ticket *t)
 {
 	struct ckpt_session *s = t->session;
-	struct ckpt_plan_pages *pages;
-	struct ckpt_plan_vma *vmas;
+	struct plan_arrays arrays = {};
 	struct ckpt_plan plan = {};
 	int ret;
 
-	ret = copy_plan(t, &plan, &vmas, &pages);
+	ret = copy_plan(t, &plan, &arrays);
 	if (!ret)
-		ret = ckpt_mm_check_plan(s, &plan, vmas);
+		ret = ckpt_mm_check_plan(s, &plan, arrays.vmas);
 	if (!ret)
 		ret = wait_for_siblings(t);
 	if (!ret)
-		ret = ckpt_mm_replace(s, &plan, vmas);
+		ret = ckpt_mm_replace(s, &plan, arrays.vmas);
 	if (!ret)
-		ret = ckpt_fill(s, pages, plan.nr_pages);
+		ret = ckpt_fill(s, arrays.pages, plan.nr_pages);
 	if (!ret)
 		ret = ckpt_mm_set_exe(s, plan.exe_fd);
 	if (!ret)
 		close_from(plan.close_from);
+	if (!ret)
+		ret = ckpt_locks_take(s, arrays.locks, plan.nr_locks);
 	t->timers_ns = plan.timers_ns;
-	if (!IS_ERR_OR_NULL(vmas))
-		kvfree(vmas);
-	if (!IS_ERR_OR_NULL(pages))
-		kvfree(pages);
+	free_arrays(&arrays);
 	return ret;
 }
 

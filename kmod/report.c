@@ -46,6 +46,43 @@ int ckpt_fail(struct ckpt_session *s, int err, enum ckpt_reason reason, struct t
 	return err;
 }
 
+/* Payload of any message but a list of pids. */
+#define SPARE_ROOM	(CKPT_MAX_MESSAGE + 256)
+
+/**
+ * ckpt_report_init() - what a new session needs to be able to say how it ends
+ * @s: the session
+ *
+ * Return: 0 or -ENOMEM.
+ */
+int ckpt_report_init(struct ckpt_session *s)
+{
+	s->spare = alloc_skb(nlmsg_total_size(GENL_HDRLEN + SPARE_ROOM), GFP_KERNEL_ACCOUNT);
+	return s->spare ? 0 : -ENOMEM;
+}
+
+/**
+ * ckpt_report_free() - the reverse
+ * @s: the session
+ */
+void ckpt_report_free(struct ckpt_session *s)
+{
+	kfree_skb(s->spare);
+}
+
+/* Begin an event; without memory, with the spare message if that is large enough. */
+static struct sk_buff *new_event(struct ckpt_session *s, size_t room, void **head)
+{
+	struct sk_buff *skb = ckpt_netlink_message(CKPT_CMD_EVENT, room, head);
+
+	if (skb || room > SPARE_ROOM)
+		return skb;
+	skb = xchg(&s->spare, NULL);
+	if (skb)
+		*head = ckpt_netlink_begin(skb, CKPT_CMD_EVENT);
+	return skb;
+}
+
 /*
  * With @wait, wait for a slow reader: the session's own worker does, for an
  * event could be lost behind a stream's data.  Nobody else may.
@@ -100,28 +137,34 @@ static int put_counts(struct sk_buff *skb, struct ckpt_session *s, enum ckpt_eve
 	if (nla_put_u64_64bit(skb, CKPT_A_NR_BYTES, snap->nr_bytes, CKPT_A_PAD) ||
 	    nla_put_u64_64bit(skb, CKPT_A_NR_ZERO, snap->nr_zero, CKPT_A_PAD))
 		return -EMSGSIZE;
-	return ckpt_snapshot_put_sets(snap, skb);
+	return 0;
 }
 
 /**
  * ckpt_report_event() - tell the owner that something was completed
  * @s: the session
  * @event: what
+ *
+ * Return: 0, or a noted failure: the owner waits for what cannot be said.
  */
-void ckpt_report_event(struct ckpt_session *s, enum ckpt_event event)
+int ckpt_report_event(struct ckpt_session *s, enum ckpt_event event)
 {
-	size_t room = 256 + s->nr_procs * sizeof(s32) + ckpt_snapshot_sets_size(s->snapshot);
+	size_t room = event == CKPT_EVENT_FROZEN ? 256 + s->nr_procs * sizeof(s32) : 256;
 	struct sk_buff *skb;
 	void *head;
 
-	skb = ckpt_netlink_message(CKPT_CMD_EVENT, room, &head);
+	skb = new_event(s, room, &head);
 	if (!skb)
-		return;
-	if (nla_put_u32(skb, CKPT_A_EVENT, event) || put_counts(skb, s, event)) {
-		nlmsg_free(skb);
-		return;
-	}
+		goto err_nomem;
+	if (nla_put_u32(skb, CKPT_A_EVENT, event) || put_counts(skb, s, event))
+		goto err_skb;
 	send_event(s, skb, head, current->flags & PF_WQ_WORKER);
+	return 0;
+
+err_skb:
+	nlmsg_free(skb);
+err_nomem:
+	return ckpt_fail(s, -ENOMEM, CKPT_REASON_NOMEM, NULL, "no memory for a message");
 }
 
 /**
@@ -134,7 +177,7 @@ void ckpt_report_failure(struct ckpt_session *s)
 	struct sk_buff *skb;
 	void *head;
 
-	skb = ckpt_netlink_message(CKPT_CMD_EVENT, CKPT_MAX_MESSAGE + 64, &head);
+	skb = new_event(s, SPARE_ROOM, &head);
 	if (!skb)
 		return;
 	if (nla_put_u32(skb, CKPT_A_EVENT, CKPT_EVENT_FAILED) ||

@@ -16,8 +16,11 @@ __printf(5, 6)
 int ckpt_fail(struct ckpt_session *s, int err, enum ckpt_reason reason, struct task_struct *task,
 	      const char *fmt, ...);
 
+int ckpt_report_init(struct ckpt_session *s);
+void ckpt_report_free(struct ckpt_session *s);
+
 /* Unicast an event with what applies to it; a lost owner is no error. */
-void ckpt_report_event(struct ckpt_session *s, enum ckpt_event event);
+int ckpt_report_event(struct ckpt_session *s, enum ckpt_event event);
 void ckpt_report_failure(struct ckpt_session *s);
 void ckpt_report_progress(struct ckpt_session *s, u64 bytes);
 

@@ -42,12 +42,19 @@ static void release_sinks(struct ckpt_session *s)
 	s->req.index_file = NULL;
 }
 
+static void free_records(struct ckpt_session *s)
+{
+	ckpt_records_free(&s->records);
+	ckpt_records_free(&s->page_records);
+}
+
 static void session_free(struct kref *ref)
 {
 	struct ckpt_session *s = container_of(ref, struct ckpt_session, ref);
 
+	ckpt_report_free(s);
 	ckpt_snapshot_free(s);
-	ckpt_records_free(&s->records);
+	free_records(s);
 	ckpt_tasks_release(s);
 	ckpt_restore_free(s);
 	release_sinks(s);
@@ -120,7 +127,7 @@ static int do_snapshot(struct ckpt_session *s)
 	int ret;
 
 	ckpt_snapshot_free(s);
-	ckpt_records_free(&s->records);
+	free_records(s);
 	ret = ckpt_access_check_proofs(s);
 	if (!ret)
 		ret = ckpt_state_check(s);
@@ -198,7 +205,7 @@ static void session_finish(struct ckpt_session *s, int err)
 	ckpt_session_unlink(s);
 	ckpt_report_failure(s);
 	ckpt_snapshot_free(s);
-	ckpt_records_free(&s->records);
+	free_records(s);
 	ckpt_tasks_release(s);
 }
 
@@ -225,7 +232,9 @@ static void session_work(struct work_struct *work)
 			s->phase = op->phase;
 		s->op = CKPT_CMD_UNSPEC;
 		mutex_unlock(&s->lock);
-		ckpt_report_event(s, op->event);
+		ret = ckpt_report_event(s, op->event);
+		if (ret)
+			session_finish(s, ret);
 	}
 out:
 	mutex_unlock(&s->work_lock);
@@ -354,6 +363,7 @@ struct ckpt_session *ckpt_session_open(struct net *net, u32 portid,
 	INIT_WORK(&s->work, session_work);
 	INIT_DELAYED_WORK(&s->deadline, deadline_work);
 	ckpt_records_init(&s->records);
+	ckpt_records_init(&s->page_records);
 	INIT_LIST_HEAD(&s->node);
 	INIT_LIST_HEAD(&s->shms);
 	s->portid = portid;
@@ -362,9 +372,10 @@ struct ckpt_session *ckpt_session_open(struct net *net, u32 portid,
 	s->pid_ns = get_pid_ns(task_active_pid_ns(current));
 	s->owner = get_pid(task_tgid(current));
 	__module_get(THIS_MODULE);
+	ret = ckpt_report_init(s);
 
 	mutex_lock(&sessions_lock);
-	ret = may_open(net, portid, extack);
+	ret = ret ?: may_open(net, portid, extack);
 	if (!ret) {
 		s->id = ++last_id ?: ++last_id;
 		kref_get(&s->ref);

@@ -36,6 +36,7 @@ struct file;
 struct net;
 struct netlink_ext_ack;
 struct pid_namespace;
+struct sk_buff;
 struct task_struct;
 
 enum ckpt_phase {
@@ -129,6 +130,7 @@ struct ckpt_request {
  * @work: carries out @op
  * @deadline: stops the session when the job stood still too long
  * @failure: what the FAILED event says
+ * @spare: a message for when there is no memory for one; taken with xchg()
  * @cgroup: being checkpointed, with a reference
  * @freeze_file: its cgroup.freeze, open for writing
  * @freeze_ms: how long freezing may take
@@ -146,6 +148,7 @@ struct ckpt_request {
  * @nr_zombies: how many
  * @files: mapped files met while the state is being recorded, see state/mapped.c
  * @records: serialized state, filled by SNAPSHOT
+ * @page_records: what was written for whom, filled by WRITE
  * @shms: shared memory objects met by SNAPSHOT (shm.c)
  * @snapshot: pages held, filled by SNAPSHOT
  * @mode: of the snapshot
@@ -174,6 +177,7 @@ struct ckpt_session {
 	struct work_struct work;
 	struct delayed_work deadline;
 	struct ckpt_failure failure;
+	struct sk_buff *spare;
 
 	struct cgroup *cgroup;
 	struct file *freeze_file;
@@ -193,6 +197,7 @@ struct ckpt_session {
 
 	struct ckpt_mapped_file *files;
 	struct ckpt_records records;
+	struct ckpt_records page_records;
 	struct list_head shms;
 	struct ckpt_snapshot *snapshot;
 	enum ckpt_mode mode;

@@ -16,9 +16,6 @@
 #include "session.h"
 #include "shm.h"
 
-/* WRITE tells of all sets in one attribute of 16-bit length. */
-#define CKPT_MAX_SETS	1600
-
 /**
  * struct walk - one address space being walked
  * @s: the session
@@ -313,10 +310,6 @@ static int take_all(struct ckpt_session *s)
 			ret = take_mm(s, &s->procs[i]);
 	if (!ret)
 		ret = ckpt_shm_take(s);
-	if (!ret && s->snapshot->nr_sets > CKPT_MAX_SETS)
-		ret = ckpt_fail(s, -E2BIG, CKPT_REASON_UNSUPPORTED, NULL,
-				"the job has more than %u processes and shared memory objects",
-				CKPT_MAX_SETS);
 	if (!ret)
 		ret = ckpt_freezer_check(s);
 	if (ret && s->mode == CKPT_MODE_COW)

@@ -11,7 +11,6 @@
 #include <linux/ckpt_image.h>
 
 struct ckpt_session;
-struct sk_buff;
 
 /**
  * struct ckpt_hold - consecutive pages that we hold
@@ -51,7 +50,6 @@ struct ckpt_pageset {
 /**
  * struct ckpt_snapshot - all pages of a session
  * @sets: struct ckpt_pageset
- * @nr_sets: how many
  * @nr_pages: in all
  * @nr_shared: held copy-on-write
  * @nr_copied: copied while frozen
@@ -60,7 +58,6 @@ struct ckpt_pageset {
  */
 struct ckpt_snapshot {
 	struct list_head sets;
-	unsigned int nr_sets;
 	u64 nr_pages;
 	u64 nr_shared;
 	u64 nr_copied;
@@ -77,7 +74,5 @@ int ckpt_pageset_reserve(struct ckpt_pageset *set, unsigned int nr);
 void ckpt_pageset_hold(struct ckpt_pageset *set, unsigned long addr, struct page *page,
 		       unsigned int nr, unsigned int flags);
 
-size_t ckpt_snapshot_sets_size(const struct ckpt_snapshot *snap);
-int ckpt_snapshot_put_sets(const struct ckpt_snapshot *snap, struct sk_buff *skb);
 
 #endif

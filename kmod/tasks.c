@@ -13,7 +13,6 @@
 #include "session.h"
 
 /* The FROZEN event names all processes in one attribute. */
-#define CKPT_MAX_PROCESSES	1536
 
 /**
  * ckpt_task_in() - is a task in a cgroup or below it?

@@ -4,12 +4,11 @@
 #include <linux/highmem.h>
 #include <linux/sched/signal.h>
 #include <linux/slab.h>
-#include <linux/uio.h>
 #include <linux/xxhash.h>
-#include "compat/memory.h"
 #include "freezer.h"
 #include "report.h"
 #include "session.h"
+#include "sink.h"
 #include "snapshot.h"
 
 /* How often the owner hears of progress. */
@@ -18,6 +17,7 @@
 /**
  * struct writer - one WRITE under way
  * @s: the session
+ * @sink: where batches of pages go
  * @batch: being filled
  * @hash: of the last run in @batch
  * @pos: where the next page goes in the page file
@@ -26,6 +26,7 @@
  */
 struct writer {
 	struct ckpt_session *s;
+	struct ckpt_sink *sink;
 	struct ckpt_batch *batch;
 	struct xxh64_state hash;
 	u64 pos;
@@ -38,23 +39,6 @@ static int write_failed(struct writer *w, const char *what, ssize_t err)
 	return ckpt_fail(w->s, err, CKPT_REASON_IO, NULL, "writing the %s failed: %s (error %zd)",
 			 what, err == -ENOSPC ? "no space left" : err == -EDQUOT ?
 			 "disk quota exceeded" : "the file system reported an error", -err);
-}
-
-static int write_pages(struct writer *w)
-{
-	struct ckpt_batch *b = w->batch;
-	size_t len = (size_t)b->nr_pages << PAGE_SHIFT;
-	loff_t pos = b->pos;
-	struct iov_iter iter;
-	ssize_t n;
-
-	iov_iter_bvec(&iter, WRITE, b->bvecs, b->nr_bvecs, len);
-	while (iov_iter_count(&iter)) {
-		n = ckpt_iter_write(w->s->req.page_file, &iter, &pos);
-		if (n <= 0)
-			return write_failed(w, "pages", n ?: -ENOSPC);
-	}
-	return 0;
 }
 
 static int write_runs(struct writer *w)
@@ -91,6 +75,17 @@ static void close_run(struct writer *w)
 		run->xxh64 = xxh64_digest(&w->hash);
 }
 
+static int next_batch(struct writer *w, struct ckpt_pageset *set)
+{
+	int ret = ckpt_sink_batch(w->sink, &w->batch);
+
+	if (ret)
+		return write_failed(w, "pages", ret);
+	w->batch->set = set;
+	w->batch->pos = w->pos;
+	return 0;
+}
+
 /* Send the batch on its way and begin an empty one. */
 static int flush_batch(struct writer *w)
 {
@@ -103,9 +98,7 @@ static int flush_batch(struct writer *w)
 	close_run(w);
 	if (!w->s->req.page_file)
 		ret = ckpt_stream_batch(w->s, b);
-	else if (b->nr_pages)
-		ret = write_pages(w);
-	if (!ret && w->s->req.page_file)
+	else
 		ret = write_runs(w);
 	if (ret)
 		return ret;
@@ -116,11 +109,9 @@ static int flush_batch(struct writer *w)
 		w->reported = snap->nr_bytes;
 		ckpt_report_progress(w->s, w->reported);
 	}
-	b->nr_runs = 0;
-	b->nr_bvecs = 0;
-	b->nr_pages = 0;
-	b->pos = w->pos;
-	return 0;
+	if (w->s->req.page_file && b->nr_pages)
+		ckpt_sink_send(w->sink, b);
+	return next_batch(w, b->set);
 }
 
 /* The run that takes a page at @addr: the last one if it fits, else a new one. */
@@ -158,26 +149,25 @@ static void add_bvec(struct ckpt_batch *b, struct page *page)
 
 static int write_page(struct writer *w, u64 addr, struct page *page)
 {
-	struct ckpt_batch *b = w->batch;
 	void *data = kmap_local_page(page);
 	bool zero = !memchr_inv(data, 0, PAGE_SIZE);
 	int ret = 0;
 
-	if (!zero && b->nr_pages == CKPT_RUN_MAX_PAGES)
+	if (!zero && w->batch->nr_pages == CKPT_RUN_MAX_PAGES)
 		ret = flush_batch(w);
 	if (!ret)
 		ret = open_run(w, addr, zero ? CKPT_RUN_ZERO : 0);
 	if (ret)
 		goto out;
-	last_run(b)->nr_pages++;
-	b->set->pages.nr_pages++;
+	last_run(w->batch)->nr_pages++;
+	w->batch->set->pages.nr_pages++;
 	if (zero) {
 		w->s->snapshot->nr_zero++;
 		goto out;
 	}
 	xxh64_update(&w->hash, data, PAGE_SIZE);
-	add_bvec(b, page);
-	b->nr_pages++;
+	add_bvec(w->batch, page);
+	w->batch->nr_pages++;
 	w->pos += PAGE_SIZE;
 out:
 	kunmap_local(data);
@@ -190,7 +180,9 @@ static int write_set(struct writer *w, struct ckpt_pageset *set)
 	unsigned int i, j;
 	int ret;
 
-	w->batch->set = set;
+	ret = next_batch(w, set);
+	if (ret)
+		return ret;
 	set->pages.index_pos = w->index_pos;
 	set->pages.nr_runs = 0;
 	set->pages.nr_pages = 0;
@@ -211,6 +203,23 @@ static int write_set(struct writer *w, struct ckpt_pageset *set)
 	return flush_batch(w);
 }
 
+/* For DUMP_PAGES. */
+static int record_sets(struct ckpt_session *s)
+{
+	const struct ckpt_pageset *set;
+	struct ckpt_rec_pages *rec;
+
+	ckpt_records_free(&s->page_records);
+	list_for_each_entry(set, &s->snapshot->sets, node) {
+		rec = ckpt_records_add(&s->page_records, CKPT_REC_PAGES, sizeof(*rec));
+		if (!rec)
+			return ckpt_fail(s, -ENOMEM, CKPT_REASON_NOMEM, NULL,
+					 "no memory for the records of pages");
+		*rec = set->pages;
+	}
+	return 0;
+}
+
 /**
  * ckpt_transport_write() - hand all held pages to the files or the stream
  * @s: the session, with a snapshot
@@ -221,10 +230,10 @@ int ckpt_transport_write(struct ckpt_session *s)
 {
 	struct writer w = { .s = s };
 	struct ckpt_pageset *set;
-	int ret = 0;
+	int ret = 0, err;
 
-	w.batch = kvzalloc(sizeof(*w.batch), GFP_KERNEL_ACCOUNT);
-	if (!w.batch)
+	w.sink = ckpt_sink_open(s->req.page_file);
+	if (!w.sink)
 		return ckpt_fail(s, -ENOMEM, CKPT_REASON_NOMEM, NULL, "no memory for writing pages");
 	s->snapshot->nr_bytes = 0;
 	s->snapshot->nr_zero = 0;
@@ -233,7 +242,10 @@ int ckpt_transport_write(struct ckpt_session *s)
 		if (ret)
 			break;
 	}
-	kvfree(w.batch);
+	err = ckpt_sink_close(w.sink);
+	if (!ret && err)
+		ret = write_failed(&w, "pages", err);
+	ret = ret ?: record_sets(s);
 	/* Held pages were referenced, not protected: were they left alone all the time? */
 	if (!ret && s->mode == CKPT_MODE_HELD)
 		ret = ckpt_freezer_check(s);

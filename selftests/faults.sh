@@ -245,30 +245,39 @@ not_loaded() {
 	[ $rc = 0 ] && job_create regs && job_end regs
 }
 
-# Frozen for long, while something else is tried.
-while_frozen() {	# COMMAND…
-	local pid rc=0
+# Frozen for a while, in which something else is tried.
+while_frozen() {	# COMMAND…: sets creator, status
+	local rc=0
 	BIG_MB=150 job_start big big || return
 	ckctl create big --stop ImageDir="$work" &
-	pid=$!
+	creator=$!
 	if ! "$waitfor" "$wait_s" cgroup "$(job_cgroup big)" frozen 1; then
 		why "the job was not frozen"
 		rc=1
 	fi
 	"$@" || rc=1
 	status=0
-	wait $pid || status=$?
+	wait $creator || status=$?
+	return $rc
+}
+
+# However long that takes: a stopped ckctl thaws nothing.
+held() {	# COMMAND…
+	local rc=0
+	kill -STOP $creator
+	"$@" || rc=1
+	kill -CONT $creator
 	return $rc
 }
 
 cannot_unload() {
 	! modprobe -r ckpt 2>/dev/null && grep -q '^frozen 1' "$(job_cgroup big)/cgroup.events" && return
-	why "modprobe -r in the middle of a session was not refused, or it came too late to tell"
+	why "modprobe -r in the middle of a session was not refused"
 	return 1
 }
 
 unload_refused() {
-	while_frozen cannot_unload || return
+	while_frozen held cannot_unload || return
 	if [ $status != 0 ]; then
 		why "the checkpoint ended with status $status"
 		return 1
@@ -283,7 +292,7 @@ second_create() {
 }
 
 two_at_once() {
-	while_frozen second_create || return
+	while_frozen held second_create || return
 	if [ $status != 0 ]; then
 		why "the first checkpoint ended with status $status"
 		return 1

@@ -55,6 +55,8 @@ static void set_up(void)
 	wl_must(flock(alone, LOCK_EX));
 	wl_must(fcntl(appended, F_OFD_SETLK,
 		      &(struct flock){ .l_type = F_WRLCK, .l_start = 4, .l_len = 7 }));
+	wl_must(fcntl(out, F_SETLK, &(struct flock){ .l_type = F_WRLCK, .l_start = 2, .l_len = 3 }));
+	wl_must(fcntl(out, F_SETLK, &(struct flock){ .l_type = F_RDLCK, .l_start = 9 }));
 	dir = wl_must(open(".", O_RDONLY | O_DIRECTORY));
 	wl_must(symlink("nowhere", "link"));
 	link_path = wl_must(open("link", O_PATH | O_NOFOLLOW | O_CLOEXEC));
@@ -92,6 +94,17 @@ static void expect_locks(void)
 	wl_check(l.l_type == F_WRLCK && l.l_start == 4 && l.l_len == 7, "a range of a file is locked "
 		 "as %d, %jd, %jd", l.l_type, (intmax_t)l.l_start, (intmax_t)l.l_len);
 	close(fd);
+}
+
+/* A description's locks conflict with those of its process. */
+static void expect_own_lock(off_t at, short type, off_t start, off_t len)
+{
+	struct flock l = { .l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = at, .l_len = 1 };
+
+	wl_must(fcntl(out_child, F_OFD_GETLK, &l));
+	wl_check(l.l_type == type && l.l_start == start && l.l_len == len && l.l_pid == getpid(),
+		 "the process's own lock at byte %jd is %d, %jd, %jd, of process %d", (intmax_t)at,
+		 l.l_type, (intmax_t)l.l_start, (intmax_t)l.l_len, l.l_pid);
 }
 
 /* Not by /proc/self/fd, which could not be saved while it is open. */
@@ -153,6 +166,8 @@ static void verify(void)
 	wl_check(lim.rlim_cur == 4 << 20, "RLIMIT_STACK is %ju", (uintmax_t)lim.rlim_cur);
 
 	expect_locks();
+	expect_own_lock(3, F_WRLCK, 2, 3);
+	expect_own_lock(20, F_RDLCK, 9, 0);
 
 	/* Nothing of the tool may stay open in the job. */
 	wl_check(count_open() == nr_opened, "%u descriptors are open instead of %u", count_open(),

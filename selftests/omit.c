@@ -152,18 +152,25 @@ static int check_pages(struct nl *nl, int nr)
 {
 	struct nl_msg *msg = nl_new(nl, CKPT_CMD_WRITE);
 	int fds[2] = { open(".", O_TMPFILE | O_RDWR, 0600), open(".", O_TMPFILE | O_RDWR, 0600) };
+	struct ss_records pages = { 0 };
 	struct nl_event ev = { 0 };
 	int rc, owners = 0;
+	size_t pos = 0;
 
 	nla_put_s32(msg, CKPT_A_PAGE_FD, fds[0]);
 	nla_put_s32(msg, CKPT_A_INDEX_FD, fds[1]);
 	rc = ss_request(nl, msg, CKPT_EVENT_WRITTEN, &ev);
 	close(fds[0]);
 	close(fds[1]);
-	if (rc)
+	if (rc || ss_fetch(nl, CKPT_CMD_DUMP_PAGES, &pages))
 		return because("the pages cannot be written");
-	for (size_t i = 0; i < ev.pages_len / sizeof(struct ckpt_rec_pages); i++)
-		owners += ((const struct ckpt_rec_pages *)ev.pages)[i].owner_kind == CKPT_PAGES_MM;
+	while (pos + sizeof(struct ckpt_record) <= pages.len) {
+		const struct ckpt_record *head = (const void *)(pages.data + pos);
+
+		owners += ((const struct ckpt_rec_pages *)(head + 1))->owner_kind == CKPT_PAGES_MM;
+		pos += sizeof(*head) + CKPT_RECORD_ALIGN(head->len);
+	}
+	free(pages.data);
 	return owners == nr ? 0 : because("%d processes have pages instead of %d", owners, nr);
 }
 
@@ -175,7 +182,7 @@ static int take(struct nl *nl, struct found *found)
 
 	if (rc)
 		return because("the snapshot failed: %s", ev.message);
-	rc = ss_fetch(nl, &records);
+	rc = ss_fetch(nl, CKPT_CMD_DUMP, &records);
 	if (!rc)
 		look(&records, found);
 	free(records.data);

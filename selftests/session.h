@@ -140,9 +140,10 @@ static inline int ss_add_records(struct nlattr **tb, void *arg)
 	return 0;
 }
 
-static inline int ss_fetch(struct nl *nl, struct ss_records *r)
+/* CKPT_CMD_DUMP or CKPT_CMD_DUMP_PAGES. */
+static inline int ss_fetch(struct nl *nl, enum ckpt_cmd cmd, struct ss_records *r)
 {
-	return nl_fetch(nl, nl_new(nl, CKPT_CMD_DUMP), ss_add_records, r) ?
+	return nl_fetch(nl, nl_new(nl, cmd), ss_add_records, r) ?
 	       because("the records cannot be fetched") : 0;
 }
 

@@ -286,7 +286,7 @@ static int take(struct nl *nl, struct copy *c, enum ckpt_mode mode)
 		return because("the snapshot failed");
 	c->nr_copied = ev.nr_copied;
 	c->nr_shared = ev.nr_shared;
-	return ss_fetch(nl, &c->records);
+	return ss_fetch(nl, CKPT_CMD_DUMP, &c->records);
 }
 
 static int put_stream(const struct ckpt_rec_pages *owner, const void *runs, size_t nr_runs,
@@ -301,6 +301,21 @@ static int put_stream(const struct ckpt_rec_pages *owner, const void *runs, size
 		return CK_IO;
 	c->pos += len;
 	c->index_pos += bytes;
+	return 0;
+}
+
+static int add_pages(struct nlattr **tb, void *arg)
+{
+	const size_t one = sizeof(struct ckpt_record) + sizeof(*((struct copy *)arg)->pages);
+	struct nlattr *records = tb[CKPT_A_RECORDS];
+	size_t nr = records ? (size_t)nla_len(records) / one : 0, i;
+	struct copy *c = arg;
+
+	c->pages = realloc(c->pages, (c->nr_pages + nr + 1) * sizeof(*c->pages));
+	for (i = 0; i < nr; i++)
+		memcpy(&c->pages[c->nr_pages++],
+		       (char *)nla_data(records) + i * one + sizeof(struct ckpt_record),
+		       sizeof(*c->pages));
 	return 0;
 }
 
@@ -320,9 +335,8 @@ static int write_copy(struct nl *nl, struct copy *c, bool stream)
 		rc = nl_wait(nl, CKPT_EVENT_WRITTEN, 60000, stream ? &sink : NULL, &ev);
 	if (rc)
 		return because("writing failed");
-	c->nr_pages = ev.pages_len / sizeof(*c->pages);
-	c->pages = malloc(ev.pages_len + 1);
-	memcpy(c->pages, ev.pages, ev.pages_len);
+	if (nl_fetch(nl, nl_new(nl, CKPT_CMD_DUMP_PAGES), add_pages, c))
+		return because("the records of pages cannot be fetched");
 	return 0;
 }
 

@@ -6,7 +6,6 @@
 #include <linux/file.h>
 #include <linux/fs.h>
 #include <linux/mm.h>
-#include <linux/uio.h>
 #include <linux/version.h>
 
 #ifndef VM_SEALED			/* mseal(2), since 6.10 */
@@ -24,10 +23,6 @@ static inline void vm_flags_set(struct vm_area_struct *vma, vm_flags_t flags)
 }
 #endif
 
-#ifndef ITER_DEST			/* since 6.2 */
-#define ITER_DEST		READ
-#endif
-
 /* The path that the user gave: overlayfs maps a file of a lower layer, since 6.8 openly. */
 static inline const struct path *ckpt_user_path(const struct file *file)
 {
@@ -39,17 +34,18 @@ static inline const struct path *ckpt_user_path(const struct file *file)
 }
 
 /*
- * Pin up to @nr pages of current's private memory for writing, whatever the
+ * Pin up to @nr pages of the private memory of @mm for writing, whatever the
  * mapping's protection; its mmap lock is held.
  */
-static inline long ckpt_pin_pages(unsigned long addr, unsigned long nr, struct page **pages)
+static inline long ckpt_pin_pages(struct mm_struct *mm, unsigned long addr, unsigned long nr,
+				  struct page **pages)
 {
 	unsigned int flags = FOLL_WRITE | FOLL_FORCE;
 
 #if LINUX_VERSION_CODE < KERNEL_VERSION(6, 5, 0)
-	return pin_user_pages_remote(current->mm, addr, nr, flags, pages, NULL, NULL);
+	return pin_user_pages_remote(mm, addr, nr, flags, pages, NULL, NULL);
 #else
-	return pin_user_pages_remote(current->mm, addr, nr, flags, pages, NULL);
+	return pin_user_pages_remote(mm, addr, nr, flags, pages, NULL);
 #endif
 }
 

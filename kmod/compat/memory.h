@@ -3,7 +3,8 @@
 #ifndef CKPT_COMPAT_MEMORY_H
 #define CKPT_COMPAT_MEMORY_H
 
-#include <linux/fs.h>
+#include <linux/gfp.h>
+#include <linux/migrate.h>
 #include <linux/mm.h>
 #include <linux/rmap.h>
 #include <linux/version.h>
@@ -31,21 +32,49 @@ static inline int ckpt_fault_in(struct mm_struct *mm, unsigned long addr)
 	return n < 0 ? n : n == 1 ? 0 : -EFAULT;
 }
 
-/* Since 6.8 vfs_iter_write() keeps a freeze of the file system out by itself. */
-static inline ssize_t ckpt_iter_write(struct file *file, struct iov_iter *iter, loff_t *pos)
-{
-	ssize_t n;
-
-#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 8, 0)
-	if (S_ISREG(file_inode(file)->i_mode))
-		file_start_write(file);
-	n = vfs_iter_write(file, iter, pos, 0);
-	if (S_ISREG(file_inode(file)->i_mode))
-		file_end_write(file);
-#else
-	n = vfs_iter_write(file, iter, pos, 0);
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 14, 0)
+#define alloc_pages_bulk_array(gfp, nr, pages)	alloc_pages_bulk(gfp, nr, pages)
 #endif
+
+/* Allocate up to @nr pages for user space, contents undefined.  Return: how many. */
+static inline unsigned long ckpt_alloc_pages(unsigned long nr, struct page **pages)
+{
+	unsigned long n = 0;
+
+	memset(pages, 0, nr * sizeof(*pages));
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(5, 13, 0)
+	n = alloc_pages_bulk_array(GFP_HIGHUSER_MOVABLE, nr, pages);
+#endif
+	for (; n < nr; n++) {
+		pages[n] = alloc_page(GFP_HIGHUSER_MOVABLE);
+		if (!pages[n])
+			break;
+	}
 	return n;
+}
+
+/*
+ * Can pages be put where there are none?  What does that comes with a kernel for
+ * device memory, as distributions' kernels are.
+ */
+#if IS_ENABLED(CONFIG_DEVICE_MIGRATION) || \
+	(LINUX_VERSION_CODE < KERNEL_VERSION(6, 0, 0) && IS_ENABLED(CONFIG_DEVICE_PRIVATE))
+#define CKPT_CAN_INSTALL	true
+#else
+#define CKPT_CAN_INSTALL	false
+#define migrate_vma_setup(m)	(-EOPNOTSUPP)
+#define migrate_vma_pages(m)	((void)(m))
+#define migrate_vma_finalize(m)	((void)(m))
+#endif
+
+/* What migrate_vma_pages() takes for a locked page. */
+static inline unsigned long ckpt_migrate_pfn(struct page *page)
+{
+#if LINUX_VERSION_CODE < KERNEL_VERSION(5, 17, 0)
+	return migrate_pfn(page_to_pfn(page)) | MIGRATE_PFN_LOCKED;
+#else
+	return migrate_pfn(page_to_pfn(page));
+#endif
 }
 
 #endif

@@ -348,7 +348,7 @@ int ckpt_mm_check_plan(struct ckpt_session *s, const struct ckpt_plan *plan,
 	u64 end = 0;
 	u32 i;
 
-	if (plan->flags & ~PLAN_MM_FLAGS || plan->flags == CKPT_MM_LOCK_ONFAULT || plan->pad)
+	if (plan->flags & ~PLAN_MM_FLAGS || plan->flags == CKPT_MM_LOCK_ONFAULT)
 		return ckpt_fail(s, -EINVAL, CKPT_REASON_IMAGE, current,
 				 "the restart plan has flags that are not known");
 	if (bad_range(plan->vdso_start, plan->vdso_end))

@@ -262,6 +262,17 @@ static void sum(struct manifest_file *file, const struct blob *b)
 	file->xxh64 = XXH64(b->data, b->len, 0);
 }
 
+/* The manifest tells which kernel's it is. */
+static void sum_vdso(struct image_meta *meta, const struct blob *records)
+{
+	const struct ckpt_record *r = NULL;
+
+	while ((r = next_record(records, r)))
+		if (r->type == CKPT_REC_VDSO)
+			snprintf(meta->vdso, sizeof(meta->vdso), "%016" PRIx64,
+				 (uint64_t)XXH64(r + 1, r->len, 0));
+}
+
 static int without(int dir, const char *path, const char *name)
 {
 	struct blob records, index, changed = { 0 };
@@ -293,6 +304,7 @@ static int without(int dir, const char *path, const char *name)
 	store(gen_dir, DIR_INDEX, &index);
 	sum(&gen->records, &changed);
 	sum(&gen->index, &index);
+	sum_vdso(&gen->meta, &changed);
 	if (manifest_write(m, dir, path))
 		return 2;
 	printf("%u changes\n", nr_changed);

@@ -11,7 +11,12 @@ stress-ng --seed 1 --verify --metrics-brief --timeout 300 \
 	--pthread 1 --pthread-max 8 --pthread-ops 200 \
 	--mutex 1 --mutex-ops 3000 \
 	--sigq 1 --sigq-ops 8000 \
-	--timer 1 --timer-freq 500 --timer-ops 1500 >out 2>&1 || { cat out; exit 1; }
+	--timer 1 --timer-freq 500 --timer-ops 1500 >out 2>&1 || status=$?
+# 7: its rates may be wrong, as a worker was ended while it counted; nothing failed.
+case ${status:-0} in
+0 | 7) ;;
+*) echo "stress-ng ended with status $status"; cat out; exit 1 ;;
+esac
 # Nothing was done twice nor left out; mutex's threads count past their end.
 sed -n 's/^stress-ng: .*: *\[[0-9]*\] *//p' out | awk '
 	$2 ~ /^[0-9]+$/ && NF == 7 { print $1, ($1 == "mutex" ? ($2 >= 3000) : $2) }

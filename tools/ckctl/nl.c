@@ -43,7 +43,7 @@ struct nl {
 	int family;
 	int stop_fd;			/* nl_watch() */
 	struct queued *first, **last;
-	void *pages;			/* what nl_event.pages and the runs point to */
+	void *pages;			/* what nl_event.pids and the runs point to */
 	struct nlmsghdr *received;	/* what is freed with the next message */
 };
 

@@ -66,21 +66,15 @@ static int keep_copy(struct nlattr *nla, size_t unit, void **kept)
 	return CK_OK;
 }
 
-/* The arrays that an event may have; never more than one of them. */
-static int read_arrays(struct nlattr **tb, struct nl_event *ev, void **kept)
+static int read_pids(struct nlattr *list, struct nl_event *ev, void **kept)
 {
-	int rc = CK_OK;
+	int rc = list ? keep_copy(list, sizeof(int32_t), kept) : CK_OK;
 
-	if (tb[CKPT_A_PAGES]) {
-		rc = keep_copy(tb[CKPT_A_PAGES], sizeof(struct ckpt_rec_pages), kept);
-		ev->pages = *kept;
-		ev->pages_len = (size_t)nla_len(tb[CKPT_A_PAGES]);
-	} else if (tb[CKPT_A_PID_LIST]) {
-		rc = keep_copy(tb[CKPT_A_PID_LIST], sizeof(int32_t), kept);
-		ev->pids = *kept;
-		ev->nr_pids = (size_t)nla_len(tb[CKPT_A_PID_LIST]) / sizeof(int32_t);
-	}
-	return rc;
+	if (rc || !list)
+		return rc;
+	ev->pids = *kept;
+	ev->nr_pids = (size_t)nla_len(list) / sizeof(int32_t);
+	return CK_OK;
 }
 
 int nl_event_read(struct nlattr **tb, struct nl_event *ev, void **kept)
@@ -101,7 +95,7 @@ int nl_event_read(struct nlattr **tb, struct nl_event *ev, void **kept)
 	ev->was_frozen = tb[CKPT_A_LEAVE_FROZEN] != NULL;
 	if (tb[CKPT_A_MESSAGE])
 		nla_strlcpy(ev->message, tb[CKPT_A_MESSAGE], sizeof(ev->message));
-	return read_arrays(tb, ev, kept);
+	return read_pids(tb[CKPT_A_PID_LIST], ev, kept);
 }
 
 int nl_event_pages(struct nlattr **tb, const void *data, size_t len, const struct nl_stream *stream,

@@ -117,11 +117,9 @@ static void has_async(void)
 		_exit(1);
 }
 
-static void has_posix_lock(void)
+static void has_lease(void)
 {
-	struct flock l = { .l_type = F_WRLCK };
-
-	fcntl(open("locked2", O_RDWR | O_CREAT, 0600), F_SETLK, &l);
+	fcntl(open("leased", O_RDWR | O_CREAT, 0600), F_SETLEASE, F_WRLCK);
 }
 
 /* Its file lives on as the test's own. */
@@ -449,7 +447,9 @@ static void locks(void)
 		{ "pos: 0\nlock:\t1: FLOCK  ADVISORY  WRITE 4711 08:01:1234 0 EOF\n", CKPT_LOCK_FLOCK, 1,
 		  0, INT64_MAX },
 		{ "lock:\t1: OFDLCK ADVISORY  READ  -1 08:01:1234 10 19", CKPT_LOCK_OFD, 0, 10, 19 },
-		{ "lock:\t1: POSIX  ADVISORY  WRITE 4711 08:01:1234 0 EOF\n", 0, 1, 0, INT64_MAX },
+		{ "lock:\t1: POSIX  ADVISORY  WRITE 4711 08:01:1234 0 EOF\n", CKPT_LOCK_POSIX, 1,
+		  0, INT64_MAX },
+		{ "lock:\t1: POSIX  MANDATORY WRITE 4711 08:01:1234 0 EOF\n", 0, 0, 0, 0 },
 		{ "lock:\t1: LEASE  ACTIVE    READ 4711 08:01:1234 0 EOF\n", 0, 0, 0, 0 },
 		{ "lock:\t1: FLOCK  ADVISORY  WRITE 4711 08:01:1234 9 8\n", 0, 0, 0, 0 },
 		{ "lock:\t1: FLOCK", 0, 0, 0, 0 },
@@ -510,7 +510,7 @@ int main(void)
 	refused("signal-driven I/O", has_async, "O_ASYNC");
 	refused("a pipe in packet mode", has_packets, "packet mode");
 	refused("a pipe to somebody else", has_outer_pipe, "outside of the job");
-	refused("a POSIX lock", has_posix_lock, "holds a lock");
+	refused("a lease", has_lease, "signal-driven");
 	refused("a removed directory", has_removed_dir, "was removed there");
 	refused("a file with another name left", has_other_name, "not altogether");
 	refused("a socket of its own at 0", has_own_socketpair, "a socket");

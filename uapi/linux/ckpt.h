@@ -42,7 +42,9 @@
  *   THAW      [LEAVE_FROZEN]                                  -> THAWED
  *             STANDSTILL_NS: from the freeze's request to here
  *   WRITE     PAGE_FD, INDEX_FD, or neither for a stream      -> [PROGRESS] WRITTEN
- *             NR_BYTES, NR_PAGES, NR_ZERO, PAGES (struct ckpt_rec_pages[])
+ *             NR_BYTES, NR_PAGES, NR_ZERO
+ *   DUMP_PAGES  a netlink dump like DUMP, of a CKPT_REC_PAGES for each process and
+ *             shared object: what WRITE wrote for whom.  Valid from WRITTEN on.
  *
  * With MODE_COW, WRITE may come after THAW and that is what it is for; with
  * MODE_HELD the pages are only held, WRITE must come before THAW.  SNAPSHOT
@@ -92,6 +94,8 @@
 #define CKPT_MAX_MS		86400000 /* FREEZE_MS, DEADLINE_MS */
 #define CKPT_MAX_MESSAGE	256	/* bytes of CKPT_A_MESSAGE, with its NUL */
 #define CKPT_MAX_VMAS		1048576	/* in one plan */
+#define CKPT_MAX_LOCKS		65536	/* in one plan */
+#define CKPT_MAX_PROCESSES	16000	/* in one session */
 
 #define CKPT_DEFAULT_FREEZE_MS	5000
 #define CKPT_DEFAULT_DEADLINE_MS 60000
@@ -113,6 +117,7 @@
  * @CKPT_CMD_COMMIT: let all parked threads go
  * @CKPT_CMD_EVENT: from the module: something was completed or failed
  * @CKPT_CMD_PAGES: from the module: page data of a stream
+ * @CKPT_CMD_DUMP_PAGES: fetch where whose pages were written
  * @__CKPT_CMD_MAX: one more than the last
  */
 enum ckpt_cmd {
@@ -131,6 +136,7 @@ enum ckpt_cmd {
 	CKPT_CMD_COMMIT,
 	CKPT_CMD_EVENT,
 	CKPT_CMD_PAGES,
+	CKPT_CMD_DUMP_PAGES,
 	__CKPT_CMD_MAX,
 };
 #define CKPT_CMD_MAX (__CKPT_CMD_MAX - 1)
@@ -155,7 +161,7 @@ enum ckpt_cmd {
  * @CKPT_A_PAGE_FD: s32, file open for writing, for page data
  * @CKPT_A_INDEX_FD: s32, file open for writing, for struct ckpt_run[]
  * @CKPT_A_RECORDS: whole records of <linux/ckpt_image.h>, each padded to 8 bytes
- * @CKPT_A_PAGES: struct ckpt_rec_pages[], what WRITE wrote for whom
+ * @CKPT_A_PAGES: struct ckpt_rec_pages, the owner of a stream message's pages
  * @CKPT_A_RUNS: struct ckpt_run[], pages of a stream message; owner in PAGES
  * @CKPT_A_DATA: marker: the rest of the message is page data
  * @CKPT_A_EVENT: u32, enum ckpt_event
@@ -338,6 +344,20 @@ struct ckpt_plan_pages {
 };
 
 /**
+ * struct ckpt_plan_lock - one lock that belongs to the process, as fcntl(F_SETLK)
+ * @start: first byte
+ * @end: last byte, the largest number for the end of the file
+ * @fd: of the file, below ckpt_plan.close_from
+ * @exclusive: 0 or 1
+ */
+struct ckpt_plan_lock {
+	__s64 start;
+	__s64 end;
+	__s32 fd;
+	__u32 exclusive;
+};
+
+/**
  * struct ckpt_plan - what RESTORE makes of the sender's address space
  * @vmas: user address of struct ckpt_plan_vma[], ascending, without overlap
  * @pages: user address of struct ckpt_plan_pages[]
@@ -351,7 +371,9 @@ struct ckpt_plan_pages {
  *	thread parks, the netlink socket and those named here included
  * @flags: CKPT_MM_LOCK_FUTURE, CKPT_MM_LOCK_ONFAULT of <linux/ckpt_image.h>: for what
  *	the process maps later
- * @pad: zero
+ * @nr_locks: how many
+ * @locks: user address of struct ckpt_plan_lock[]: taken when the descriptors have
+ *	been closed, as a process loses its locks on a file with any of them
  * @timers_ns: CLOCK_MONOTONIC before the sender armed the saved timers that count
  *	real time, each CKPT_TIMERS_AHEAD_NS too late: COMMIT moves them to where
  *	they have from that moment on what was left; 0 to leave all timers
@@ -366,7 +388,8 @@ struct ckpt_plan {
 	__s32 exe_fd;
 	__u32 close_from;
 	__u32 flags;
-	__u32 pad;
+	__u32 nr_locks;
+	__u64 locks;
 	__u64 timers_ns;
 };
 

@@ -97,6 +97,7 @@ struct ckpt_record {
  * @CKPT_REC_EPOLL: struct ckpt_rec_epoll, then struct ckpt_epoll_watch[]
  * @CKPT_REC_LOCK: struct ckpt_rec_lock
  * @CKPT_REC_CPUS: struct ckpt_rec_cpus, then the CPU mask, once
+ * @CKPT_REC_VDSO: the code of the kernel's vdso, an ELF object, once
  * @CKPT_REC_RELAUNCH: struct ckpt_rec_relaunch, then program, mark, arguments, environment
  * @__CKPT_REC_MAX: one more than the last
  */
@@ -117,7 +118,7 @@ enum ckpt_record_type {
 	CKPT_REC_PAGES,
 	CKPT_REC_SCHED,
 	CKPT_REC_ZOMBIE,
-	/* made by ckctl; each begins with the pid it belongs to or an object id, but for CPUS */
+	/* made by ckctl; each begins with the pid it belongs to or an object id, but for CPUS, VDSO */
 	CKPT_REC_CRED = 64,
 	CKPT_REC_FS,
 	CKPT_REC_RLIMITS,
@@ -130,6 +131,7 @@ enum ckpt_record_type {
 	CKPT_REC_EPOLL,
 	CKPT_REC_LOCK,
 	CKPT_REC_CPUS,
+	CKPT_REC_VDSO,
 	CKPT_REC_RELAUNCH,
 	__CKPT_REC_MAX,
 };

@@ -264,13 +264,15 @@ struct ckpt_epoll_watch {
 };
 
 /**
- * enum ckpt_lock_kind - locks that belong to an open file description
- * @CKPT_LOCK_FLOCK: flock(2), of the whole file
- * @CKPT_LOCK_OFD: fcntl(F_OFD_SETLK)
+ * enum ckpt_lock_kind - whose a lock is
+ * @CKPT_LOCK_FLOCK: flock(2), of the whole file: the open file description's
+ * @CKPT_LOCK_OFD: fcntl(F_OFD_SETLK): the open file description's
+ * @CKPT_LOCK_POSIX: fcntl(F_SETLK), lockf(3): the process's
  */
 enum ckpt_lock_kind {
 	CKPT_LOCK_FLOCK = 1,
 	CKPT_LOCK_OFD,
+	CKPT_LOCK_POSIX,
 };
 
 /**
@@ -280,6 +282,8 @@ enum ckpt_lock_kind {
  * @end: last byte, INT64_MAX for the end of the file
  * @kind: enum ckpt_lock_kind
  * @exclusive: 0 or 1
+ * @pid: of CKPT_LOCK_POSIX: the process; else 0
+ * @fd: of CKPT_LOCK_POSIX: a descriptor of it that is open on @file; else 0
  */
 struct ckpt_rec_lock {
 	__u64 file;
@@ -287,6 +291,8 @@ struct ckpt_rec_lock {
 	__s64 end;
 	__u32 kind;
 	__u32 exclusive;
+	__s32 pid;
+	__s32 fd;
 };
 
 /* The name of a memfd by which the client of a job step says which one it has

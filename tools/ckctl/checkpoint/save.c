@@ -85,6 +85,18 @@ int save_contents(struct checkpoint *c, bool held)
 	return rc;
 }
 
+/* All processes have the same, that of the kernel: another one will have to stand in for it. */
+static int save_vdso(struct checkpoint *c)
+{
+	struct vdso code;
+	int rc = vdso_text(&code);
+
+	if (rc || !code.end)
+		return rc;
+	return image_put(c->writer, CKPT_REC_VDSO, (const void *)code.start, code.end - code.start,
+			 NULL, 0);
+}
+
 /* The module's records come first. */
 int checkpoint_record(struct checkpoint *c)
 {
@@ -95,6 +107,8 @@ int checkpoint_record(struct checkpoint *c)
 		return CK_FAILED;
 	rc = nl_fetch(c->nl, msg, take_records, c);
 	c->dump.writer = c->writer;
+	if (!rc)
+		rc = save_vdso(c);
 	return rc ? rc : state_dump(&c->dump);
 }
 
@@ -144,6 +158,35 @@ static void show_progress(uint64_t bytes, void *arg)
 	progress_update(c->progress, bytes);
 }
 
+static int take_page_records(struct nlattr **tb, void *arg)
+{
+	struct checkpoint *c = arg;
+	struct {
+		struct ckpt_record head;
+		struct ckpt_rec_pages pages;
+	} rec;
+	const char *data = tb[CKPT_A_RECORDS] ? nla_data(tb[CKPT_A_RECORDS]) : NULL;
+	size_t len = data ? (size_t)nla_len(tb[CKPT_A_RECORDS]) : 0, pos;
+	int rc = CK_OK;
+
+	for (pos = 0; pos + sizeof(rec) <= len && !rc; pos += sizeof(rec)) {
+		memcpy(&rec, data + pos, sizeof(rec));
+		rc = image_put(c->writer, CKPT_REC_PAGES, &rec.pages, sizeof(rec.pages), NULL, 0);
+	}
+	return rc;
+}
+
+/*
+ * A file that grows is written by one write after the other: give it the size that
+ * it has at most, and then the one that it has.
+ */
+static int size_pages(struct checkpoint *c, uint64_t bytes, bool last)
+{
+	if (ftruncate(image_page_fd(c->writer), (off_t)bytes) < 0 && last)
+		return fail_errno(errno, "cannot set the size of the page file");
+	return CK_OK;
+}
+
 int checkpoint_write(struct checkpoint *c)
 {
 	struct nl_msg *msg = nl_new(c->nl, CKPT_CMD_WRITE);
@@ -158,28 +201,28 @@ int checkpoint_write(struct checkpoint *c)
 		nlmsg_free(msg);
 		return fail_errno(errno, "cannot set the flags of the page file");
 	}
+	size_pages(c, c->res->nr_pages * CKPT_PAGE_SIZE, false);
 	return nl_request(c->nl, msg, NULL, NULL);
 }
 
 int checkpoint_written(struct checkpoint *c)
 {
 	struct nl_stream stream = { .pages = take_pages, .progress = show_progress, .arg = c };
-	const struct ckpt_rec_pages *pages;
 	struct nl_event ev;
-	size_t i, nr;
+	struct nl_msg *msg;
 	int rc;
 
 	c->progress = progress_start("writing", c->res->nr_pages * CKPT_PAGE_SIZE);
 	rc = checkpoint_wait(c, CKPT_EVENT_WRITTEN, &stream, &ev);
 	progress_end(c->progress);
+	if (!rc)
+		rc = size_pages(c, ev.nr_bytes, true);
 	if (rc)
 		return rc;
 	c->res->bytes = ev.nr_bytes;
 	c->res->nr_zero = ev.nr_zero;
-	pages = ev.pages;
-	nr = ev.pages_len / sizeof(*pages);
-	for (i = 0; i < nr && !rc; i++)
-		rc = image_put(c->writer, CKPT_REC_PAGES, &pages[i], sizeof(pages[i]), NULL, 0);
+	msg = nl_new(c->nl, CKPT_CMD_DUMP_PAGES);
+	rc = msg ? nl_fetch(c->nl, msg, take_page_records, c) : CK_FAILED;
 	return rc ? rc : objects_write(&c->dump, c->writer, &c->res->bytes);
 }
 

@@ -28,7 +28,8 @@ struct layout {
 	uint64_t notes_pos, section_pos, end;
 };
 
-static int lay_out(struct layout *l, const struct image_process *p, size_t notes_len)
+static int lay_out(struct layout *l, const struct image *img, const struct image_process *p,
+		   size_t notes_len)
 {
 	uint64_t memory;
 
@@ -58,7 +59,7 @@ static int lay_out(struct layout *l, const struct image_process *p, size_t notes
 				      .p_filesz = notes_len, .p_align = 4 };
 	memory = (l->section_pos + sizeof(l->section) + CKPT_PAGE_SIZE - 1) &
 		 ~(uint64_t)(CKPT_PAGE_SIZE - 1);
-	return core_segments(p, l->headers + 1, memory, &l->end);
+	return core_segments(img, p, l->headers + 1, memory, &l->end);
 }
 
 static int write_core(int fd, const char *path, const struct image *img,
@@ -70,7 +71,7 @@ static int write_core(int fd, const char *path, const struct image *img,
 
 	if (rc)
 		return rc;
-	rc = lay_out(&l, p, notes.len);
+	rc = lay_out(&l, img, p, notes.len);
 	if (rc == CK_OK && ftruncate(fd, (off_t)l.end) < 0)
 		rc = fail_errno(errno, "cannot write %s", path);
 	if (rc == CK_OK)

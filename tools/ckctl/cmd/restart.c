@@ -203,13 +203,6 @@ static int exec_again(void)
 	return fail_errno(errno, "cannot execute ckctl again");
 }
 
-static int verify(const struct image *image)
-{
-	long cpus = sysconf(_SC_NPROCESSORS_ONLN);
-
-	return image_verify_pages(image, cpus > 0 ? (unsigned int)cpus : 1);
-}
-
 static int open_pidfile(const struct request_line *q, FILE **file)
 {
 	*file = q->pidfile ? fopen(q->pidfile, "we") : NULL;
@@ -325,7 +318,7 @@ static int look(struct restart *r, const struct request_line *q, const char *pat
 	if (rc == VDSO_TAKEN)
 		rc = exec_again();
 	if (!rc)
-		rc = verify(image);
+		rc = image_verify_pages(image, 0);
 	return rc || is_apart(r, q) ? rc : restart_prepare(r);
 }
 

@@ -4,7 +4,6 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "json.h"
 #include "out.h"
@@ -24,19 +23,12 @@ struct proof {
 	uint64_t bytes;
 };
 
-static int verify_pages(const struct image *img)
-{
-	long cpus = sysconf(_SC_NPROCESSORS_ONLN);
-
-	return image_verify_pages(img, cpus > 0 ? (unsigned int)cpus : 1);
-}
-
 /* ---- the image of a cgroup ---- */
 
 static int verify_image(const struct image *img, bool one, struct proof *proof)
 {
 	size_t first = one ? img->nr_generations - 1 : 0, i;
-	int rc = verify_pages(img);
+	int rc = image_verify_pages(img, 0);
 
 	proof->image = img->path;
 	proof->newest = img->generations[img->nr_generations - 1].number;
@@ -52,7 +44,7 @@ static int verify_image(const struct image *img, bool one, struct proof *proof)
 		snprintf(path, sizeof(path), "%s@%" PRIu32, img->path, img->generations[i].number);
 		rc = image_open(&older, path);
 		if (rc == CK_OK)
-			rc = verify_pages(older);
+			rc = image_verify_pages(older, 0);
 		image_close(older);
 	}
 	return rc;

@@ -19,8 +19,8 @@ int core_notes(struct core_notes *notes, const struct image *img, const struct i
 
 /* The PT_LOAD headers of @p's mappings, one each, with file offsets from
  * @offset (page aligned) on; returns the end of the last in *@end. */
-int core_segments(const struct image_process *p, Elf64_Phdr *headers, uint64_t offset,
-		  uint64_t *end);
+int core_segments(const struct image *img, const struct image_process *p, Elf64_Phdr *headers,
+		  uint64_t offset, uint64_t *end);
 /* Write what the segments hold: the mapped files' pages, then those saved. */
 int core_memory(int fd, const char *path, const struct image *img, const struct image_process *p,
 		const Elf64_Phdr *headers);

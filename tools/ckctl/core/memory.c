@@ -15,6 +15,7 @@
 
 #include "../image/dir.h"
 #include "../out.h"
+#include "../restart/vdso.h"
 
 #define RUN_BYTES	((size_t)CKPT_RUN_MAX_PAGES * CKPT_PAGE_SIZE)
 
@@ -48,11 +49,28 @@ int core_write(int fd, const char *path, const void *buf, size_t len, uint64_t p
 	return CK_OK;
 }
 
-/* Shared file mappings stay in their file, the vdso in the kernel: a debugger
- * is told where they were, not what was in them. */
-static bool has_data(const struct ckpt_rec_vma *vma)
+/* The vdso is in no image, but this kernel's where it is that of the image; else empty. */
+static struct vdso vdso_of(const struct image *img)
 {
-	return vma->kind == CKPT_VMA_ANON || vma->kind == CKPT_VMA_SHM ||
+	struct vdso code = { 0, 0 };
+	char hash[sizeof(img->meta.vdso)];
+
+	if (vdso_hash(hash, sizeof(hash)) || strcmp(hash, img->meta.vdso) != 0 || vdso_text(&code))
+		return (struct vdso){ 0, 0 };
+	return code;
+}
+
+static bool is_code_of(const struct vdso *code, const struct ckpt_rec_vma *vma)
+{
+	return vma->kind == CKPT_VMA_VDSO && vma->prot & PROT_EXEC && code->end &&
+	       vma->end - vma->start == code->end - code->start;
+}
+
+/* Shared file mappings stay in their file: a debugger is told where they were,
+ * not what was in them. */
+static bool has_data(const struct vdso *code, const struct ckpt_rec_vma *vma)
+{
+	return is_code_of(code, vma) || vma->kind == CKPT_VMA_ANON || vma->kind == CKPT_VMA_SHM ||
 	       (vma->kind == CKPT_VMA_FILE && (vma->flags & MAP_PRIVATE));
 }
 
@@ -72,9 +90,10 @@ static int open_mapped(const struct image_vma *vma)
 	return -1;
 }
 
-int core_segments(const struct image_process *p, Elf64_Phdr *headers, uint64_t offset,
-		  uint64_t *end)
+int core_segments(const struct image *img, const struct image_process *p, Elf64_Phdr *headers,
+		  uint64_t offset, uint64_t *end)
 {
+	struct vdso code = vdso_of(img);
 	size_t i;
 
 	for (i = 0; i < p->nr_vmas; i++) {
@@ -87,7 +106,7 @@ int core_segments(const struct image_process *p, Elf64_Phdr *headers, uint64_t o
 		h->p_flags = (vma->prot & PROT_READ ? PF_R : 0) |
 			     (vma->prot & PROT_WRITE ? PF_W : 0) |
 			     (vma->prot & PROT_EXEC ? PF_X : 0);
-		if (!has_data(vma))
+		if (!has_data(&code, vma))
 			continue;
 		if (len > INT64_MAX - offset)
 			return fail(CK_REFUSED, "the memory of process %d is too large for a file",
@@ -237,6 +256,7 @@ int core_memory(int fd, const char *path, const struct image *img, const struct 
 		const Elf64_Phdr *headers)
 {
 	struct memory m = { .fd = fd, .path = path, .process = p, .headers = headers };
+	struct vdso code = vdso_of(img);
 	size_t i;
 	int rc = CK_OK;
 
@@ -248,6 +268,9 @@ int core_memory(int fd, const char *path, const struct image *img, const struct 
 			rc = copy_mapped(&m, i);
 		else if (p->vmas[i].rec->kind == CKPT_VMA_SHM)
 			rc = write_object(&m, img, i);
+		else if (is_code_of(&code, p->vmas[i].rec))
+			rc = core_write(fd, path, (const void *)code.start, headers[i].p_filesz,
+					headers[i].p_offset);
 	}
 	for (i = 0; rc == CK_OK && i < p->nr_pages; i++) {
 		m.vma = 0;

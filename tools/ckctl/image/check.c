@@ -6,10 +6,12 @@
 #include <inttypes.h>
 #include <linux/sched.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/user.h>
+#include <xxhash.h>
 
 #include "out.h"
 
@@ -351,6 +353,23 @@ static bool file_makes_sense(const struct image_file *file)
 	}
 }
 
+static bool lock_makes_sense(const struct image *img, const struct image_lock *lock)
+{
+	const struct ckpt_rec_lock *rec = lock->rec;
+	size_t i, n;
+
+	if (rec->kind < CKPT_LOCK_FLOCK || rec->kind > CKPT_LOCK_POSIX || rec->exclusive > 1 ||
+	    rec->start < 0 || rec->end < rec->start)
+		return false;
+	if (rec->kind != CKPT_LOCK_POSIX)
+		return !rec->pid && !rec->fd;
+	for (i = 0; i < img->nr_processes; i++)
+		for (n = 0; img->processes[i].rec->pid == rec->pid && n < img->processes[i].nr_fds; n++)
+			if (img->processes[i].fds[n].rec->fd == rec->fd)
+				return img->processes[i].fds[n].file == lock->file;
+	return false;
+}
+
 static int check_objects(const struct parse *p)
 {
 	const struct image *img = p->img;
@@ -367,17 +386,23 @@ static int check_objects(const struct parse *p)
 	for (i = 0; i < img->nr_pipes; i++)
 		if (img->pipes[i].rec->data_len > img->pipes[i].rec->capacity)
 			return damaged(p, img->pipes[i].rec, "a pipe holds more than it can");
-	for (i = 0; i < img->nr_locks; i++) {
-		const struct ckpt_rec_lock *rec = img->locks[i].rec;
-
-		if ((rec->kind != CKPT_LOCK_FLOCK && rec->kind != CKPT_LOCK_OFD) ||
-		    rec->exclusive > 1 || rec->start < 0 || rec->end < rec->start)
-			return damaged(p, rec, "a lock makes no sense");
-	}
+	for (i = 0; i < img->nr_locks; i++)
+		if (!lock_makes_sense(img, &img->locks[i]))
+			return damaged(p, img->locks[i].rec, "a lock makes no sense");
 	for (i = 0; i < img->nr_files; i++)
 		if (!file_makes_sense(&img->files[i]))
 			return damaged(p, img->files[i].rec, "an open file makes no sense");
 	return CK_OK;
+}
+
+static bool vdso_makes_sense(const struct image *img)
+{
+	char hash[17];
+
+	if (!img->vdso)
+		return true;
+	snprintf(hash, sizeof(hash), "%016" PRIx64, (uint64_t)XXH64(img->vdso, img->vdso_len, 0));
+	return strcmp(hash, img->meta.vdso) == 0;
 }
 
 int check_records(const struct parse *p)
@@ -392,6 +417,8 @@ int check_records(const struct parse *p)
 	if (p->img->cpus && (p->img->cpus->cpus_len % sizeof(uint64_t) || p->img->cpus->pad ||
 			     p->img->cpus->cpus_len > CKPT_MAX_CPUS / 8))
 		return damaged(p, p->img->cpus, "the CPUs of the job make no sense");
+	if (!vdso_makes_sense(p->img))
+		return damaged(p, p->img->vdso, "the kernel's vdso is not the one it should be");
 	for (i = 0; rc == CK_OK && i < p->img->nr_processes; i++) {
 		struct image_process *proc = &p->img->processes[i];
 

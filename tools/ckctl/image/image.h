@@ -168,6 +168,7 @@ struct image_generation {
 	uint32_t number;
 	char *path;			/* its directory */
 	int page_fd, index_fd;		/* read only; -1 for one that this image does not use */
+	int direct_fd;			/* the page file around the page cache; -1 where it cannot be */
 	uint64_t page_bytes, index_bytes, record_bytes;
 	int64_t time;			/* when it was made */
 };
@@ -185,6 +186,8 @@ struct image {
 	const struct ckpt_rec_zombie **zombies;
 	size_t nr_zombies;
 	const struct ckpt_rec_cpus *cpus;	/* NULL when not known */
+	const void *vdso;			/* code of the kernel, NULL when not known */
+	size_t vdso_len;
 	struct image_shm *shms;
 	size_t nr_shms;
 	struct image_file *files;
@@ -211,8 +214,14 @@ void image_close(struct image *img);	/* NULL is fine */
  * way.  @meta->argv is not filled. */
 int image_peek(const char *path, enum image_kind *kind, struct image_meta *meta, uint64_t *bytes,
 	       bool *writing);
-/* Read all page data and compare every run's XXH64, with @threads threads. */
+/* Read all page data and compare every run's XXH64, with @threads threads (0: as
+ * many as this machine is good for). */
 int image_verify_pages(const struct image *img, unsigned int threads);
+/* The page file for who reads all of it once, in whole pages into whole pages. */
+static inline int image_bulk_fd(const struct image_generation *gen)
+{
+	return gen->direct_fd >= 0 ? gen->direct_fd : gen->page_fd;
+}
 /* Find a generation by number; NULL if absent. */
 const struct image_generation *image_generation(const struct image *img, uint32_t number);
 /* The newest runs of one ckpt_rec_pages, read in batches: calls @fn until it

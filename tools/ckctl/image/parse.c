@@ -244,6 +244,12 @@ static int parse_cpus(struct pass *s, const struct ckpt_record *r)
 	return ONCE(s, r, s->img->cpus, rec);
 }
 
+static int parse_vdso(struct pass *s, const struct ckpt_record *r)
+{
+	s->img->vdso_len = r->len;
+	return ONCE(s, r, s->img->vdso, (const void *)(r + 1));
+}
+
 static int parse_shm(struct pass *s, const struct ckpt_record *r)
 {
 	const struct ckpt_rec_shm *rec = at_least(r, sizeof(*rec));
@@ -321,6 +327,8 @@ static int first_pass(struct pass *s, const struct ckpt_record *r)
 		return parse_zombie(s, r);
 	case CKPT_REC_CPUS:
 		return parse_cpus(s, r);
+	case CKPT_REC_VDSO:
+		return parse_vdso(s, r);
 	case CKPT_REC_RELAUNCH:
 		return parse_anew(s, r);
 	case CKPT_REC_PAGES:

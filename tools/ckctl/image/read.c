@@ -83,6 +83,28 @@ static int open_generation_dir(int *fd, int dir, const struct image_generation *
 	return dir_open(fd, dir, name.text, gen->path, false, NULL);
 }
 
+/*
+ * An image is as large as the job's memory, which is about to be needed: what the
+ * page cache kept of it would be in the way.  Some file systems let a file be
+ * opened for that, and then cannot read it.
+ */
+static int open_direct(int page_fd)
+{
+	void *page = NULL;
+	char path[40];
+	int fd;
+
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", page_fd);
+	fd = open(path, O_RDONLY | O_DIRECT | O_CLOEXEC);
+	if (fd >= 0 && (posix_memalign(&page, CKPT_PAGE_SIZE, CKPT_PAGE_SIZE) != 0 ||
+			pread(fd, page, CKPT_PAGE_SIZE, 0) < 0)) {
+		close(fd);
+		fd = -1;
+	}
+	free(page);
+	return fd;
+}
+
 /* The page and index file of a generation that the image uses. */
 static int open_pages(struct image_generation *gen, const struct manifest_generation *from, int dir)
 {
@@ -95,6 +117,8 @@ static int open_pages(struct image_generation *gen, const struct manifest_genera
 		rc = check_hash(gen->index_fd, &from->index, gen->path, DIR_INDEX);
 	if (rc == CK_OK)
 		rc = open_sized(&gen->page_fd, fd, DIR_PAGES, gen->path, from->pages.bytes);
+	if (rc == CK_OK)
+		gen->direct_fd = open_direct(gen->page_fd);
 	close(fd);
 	return rc;
 }
@@ -157,7 +181,7 @@ static int take_generations(struct image *img, const struct manifest *m, uint32_
 		if (!gen)
 			return fail(CK_FAILED, "out of memory");
 		gen->number = m->generations[i].number;
-		gen->page_fd = gen->index_fd = -1;
+		gen->page_fd = gen->index_fd = gen->direct_fd = -1;
 		gen->page_bytes = m->generations[i].pages.bytes;
 		gen->index_bytes = m->generations[i].index.bytes;
 		gen->record_bytes = m->generations[i].records.bytes;
@@ -362,6 +386,8 @@ void image_close(struct image *img)
 		free(img->generations[i].path);
 		if (img->generations[i].page_fd >= 0)
 			close(img->generations[i].page_fd);
+		if (img->generations[i].direct_fd >= 0)
+			close(img->generations[i].direct_fd);
 		if (img->generations[i].index_fd >= 0)
 			close(img->generations[i].index_fd);
 	}

@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0
-/* Proving page data: threads take runs from one queue and hash what is in the file. */
+/* Proving page data: threads take pieces of the file from one queue and hash their runs. */
 #include "image.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 #include <xxhash.h>
 
@@ -16,18 +16,24 @@
 #include "out.h"
 
 #define MAX_THREADS	16
-#define QUEUE		64	/* runs that wait: a bound, not a tuning */
-#define RUN_BYTES	((size_t)CKPT_RUN_MAX_PAGES * CKPT_PAGE_SIZE)
+#define QUEUE		16	/* pieces that wait: a bound, not a tuning */
+#define PIECE_RUNS	64
+#define PIECE_BYTES	((size_t)4 * CKPT_RUN_MAX_PAGES * CKPT_PAGE_SIZE)
+#define HUGE_PAGE	((size_t)2 << 20)
 
-struct job {
-	struct ckpt_run run;
+/* Runs that lie one behind the other in a page file, so that one read gets them. */
+struct piece {
+	struct ckpt_run runs[PIECE_RUNS];
+	unsigned int nr;
+	size_t bytes;
 	const struct image_generation *gen;
 };
 
 struct verify {
 	pthread_mutex_t lock;
 	pthread_cond_t filled, emptied;
-	struct job queue[QUEUE];
+	struct piece queue[QUEUE];
+	struct piece next;		/* not in the queue yet, as there may be more to it */
 	unsigned int first, nr;
 	bool closed;			/* no more jobs come, or none are wanted */
 	uint64_t done;			/* bytes */
@@ -35,10 +41,11 @@ struct verify {
 	/* The first problem; err < 0: the data is not what was written, else errno. */
 	bool failed;
 	int err;
-	struct job bad;
+	struct ckpt_run bad;
+	const struct image_generation *bad_gen;
 };
 
-static bool take(struct verify *v, struct job *job)
+static bool take(struct verify *v, struct piece *piece)
 {
 	bool got;
 
@@ -47,7 +54,7 @@ static bool take(struct verify *v, struct job *job)
 		pthread_cond_wait(&v->filled, &v->lock);
 	got = v->nr && !v->failed;
 	if (got) {
-		*job = v->queue[v->first];
+		*piece = v->queue[v->first];
 		v->first = (v->first + 1) % QUEUE;
 		v->nr--;
 		pthread_cond_signal(&v->emptied);
@@ -56,14 +63,16 @@ static bool take(struct verify *v, struct job *job)
 	return got;
 }
 
-static void finish(struct verify *v, const struct job *job, int err)
+/* @err is of run @bad of it. */
+static void finish(struct verify *v, const struct piece *piece, int err, unsigned int bad)
 {
 	pthread_mutex_lock(&v->lock);
-	v->done += (uint64_t)job->run.nr_pages * CKPT_PAGE_SIZE;
+	v->done += piece->bytes;
 	if (err && !v->failed) {
 		v->failed = true;
 		v->err = err;
-		v->bad = *job;
+		v->bad = piece->runs[bad];
+		v->bad_gen = piece->gen;
 		pthread_cond_broadcast(&v->filled);
 		pthread_cond_broadcast(&v->emptied);
 	}
@@ -71,57 +80,99 @@ static void finish(struct verify *v, const struct job *job, int err)
 	pthread_mutex_unlock(&v->lock);
 }
 
-static int check(const struct job *job, char *buf)
+/* 0; errno, or -1 for other data, of run *bad. */
+static int check(const struct piece *piece, const char *buf, size_t got, unsigned int *bad)
 {
-	size_t len = (size_t)job->run.nr_pages * CKPT_PAGE_SIZE, got = 0;
+	unsigned int i;
+	size_t at = 0;
 
-	while (got < len) {
-		ssize_t n = pread(job->gen->page_fd, buf + got, len - got,
-				  (off_t)(job->run.pos + got));
+	for (i = 0; i < piece->nr; i++) {
+		size_t len = (size_t)piece->runs[i].nr_pages * CKPT_PAGE_SIZE;
+
+		*bad = i;
+		if (got < at + len || XXH64(buf + at, len, 0) != piece->runs[i].xxh64)
+			return -1;
+		at += len;
+	}
+	return 0;
+}
+
+static int read_piece(const struct piece *piece, char *buf, size_t *got)
+{
+	*got = 0;
+	while (*got < piece->bytes) {
+		ssize_t n = pread(image_bulk_fd(piece->gen), buf + *got, piece->bytes - *got,
+				  (off_t)(piece->runs[0].pos + *got));
 
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n < 0)
 			return errno;
 		if (n == 0)
-			return -1;
-		got += (size_t)n;
+			break;
+		*got += (size_t)n;
 	}
-	return XXH64(buf, len, 0) == job->run.xxh64 ? 0 : -1;
+	return 0;
 }
 
 static void *worker(void *arg)
 {
 	struct verify *v = arg;
-	struct job job = { .gen = NULL };
-	char *buf = malloc(RUN_BYTES);
+	struct piece piece = { .nr = 0 };
+	unsigned int bad = 0;
+	void *buf = NULL;
+	size_t got;
+	int err, no_memory = posix_memalign(&buf, HUGE_PAGE, PIECE_BYTES);
 
-	while (take(v, &job))
-		finish(v, &job, buf ? check(&job, buf) : ENOMEM);
+	/* In a few pieces of physical memory, for the disk. */
+	if (!no_memory)
+		madvise(buf, PIECE_BYTES, MADV_HUGEPAGE);
+	while (take(v, &piece)) {
+		err = no_memory ? no_memory : read_piece(&piece, buf, &got);
+		if (!err)
+			err = check(&piece, buf, got, &bad);
+		finish(v, &piece, err, bad);
+	}
 	free(buf);
 	return NULL;
 }
 
-static int put(const struct ckpt_run *run, const struct image_generation *gen, void *arg)
+static int put_piece(struct verify *v)
 {
-	struct verify *v = arg;
 	bool failed;
 
-	if (run->flags & CKPT_RUN_ZERO)
-		return 0;
-	/* It was written around the page cache, and will be read once more. */
-	posix_fadvise(gen->page_fd, (off_t)run->pos, (off_t)run->nr_pages * CKPT_PAGE_SIZE,
-		      POSIX_FADV_WILLNEED);
+	if (!v->next.nr)
+		return CK_OK;
 	pthread_mutex_lock(&v->lock);
 	while (v->nr == QUEUE && !v->failed)
 		pthread_cond_wait(&v->emptied, &v->lock);
 	failed = v->failed;
 	if (!failed) {
-		v->queue[(v->first + v->nr++) % QUEUE] = (struct job){ *run, gen };
+		v->queue[(v->first + v->nr++) % QUEUE] = v->next;
 		pthread_cond_signal(&v->filled);
 	}
 	pthread_mutex_unlock(&v->lock);
+	v->next.nr = 0;
+	v->next.bytes = 0;
 	return failed ? CK_DAMAGED : CK_OK;
+}
+
+static int put(const struct ckpt_run *run, const struct image_generation *gen, void *arg)
+{
+	struct verify *v = arg;
+	struct piece *next = &v->next;
+	size_t len = (size_t)run->nr_pages * CKPT_PAGE_SIZE;
+	int rc = CK_OK;
+
+	if (run->flags & CKPT_RUN_ZERO)
+		return CK_OK;
+	if (next->nr == PIECE_RUNS || next->bytes + len > PIECE_BYTES || next->gen != gen ||
+	    (next->nr && next->runs[0].pos + next->bytes != run->pos))
+		rc = put_piece(v);
+	next->gen = gen;
+	next->runs[next->nr++] = *run;
+	next->bytes += len;
+	return rc;
 }
 
 static int put_all(const struct image *img, struct verify *v)
@@ -135,7 +186,7 @@ static int put_all(const struct image *img, struct verify *v)
 	for (i = 0; i < img->nr_shms; i++)
 		for (k = 0; rc == CK_OK && k < img->shms[i].nr_pages; k++)
 			rc = image_for_each_run(img, img->shms[i].pages[k], put, v);
-	return rc;
+	return rc ? rc : put_piece(v);
 }
 
 static uint64_t all_bytes(const struct image *img)
@@ -151,16 +202,23 @@ static uint64_t all_bytes(const struct image *img)
 
 static int report(const struct verify *v)
 {
-	const struct job *job = &v->bad;
+	const struct ckpt_run *run = &v->bad;
 
 	if (v->err > 0)
-		return fail_errno(v->err, "cannot read %s/%s at byte %" PRIu64, job->gen->path,
-				  DIR_PAGES, (uint64_t)job->run.pos);
+		return fail_errno(v->err, "cannot read %s/%s at byte %" PRIu64, v->bad_gen->path,
+				  DIR_PAGES, (uint64_t)run->pos);
 	return fail(CK_DAMAGED, "%s is damaged: %s, bytes %" PRIu64 " to %" PRIu64
-		    " are not what was written (memory at %" PRIx64 ")", job->gen->path, DIR_PAGES,
-		    (uint64_t)job->run.pos,
-		    (uint64_t)(job->run.pos + job->run.nr_pages * CKPT_PAGE_SIZE - 1),
-		    (uint64_t)job->run.addr);
+		    " are not what was written (memory at %" PRIx64 ")", v->bad_gen->path, DIR_PAGES,
+		    (uint64_t)run->pos, (uint64_t)(run->pos + run->nr_pages * CKPT_PAGE_SIZE - 1),
+		    (uint64_t)run->addr);
+}
+
+/* Enough to keep the disk busy while some hash. */
+static unsigned int default_threads(void)
+{
+	long cpus = sysconf(_SC_NPROCESSORS_ONLN);
+
+	return cpus > 0 && cpus < MAX_THREADS / 2 ? 2 * (unsigned int)cpus : MAX_THREADS;
 }
 
 int image_verify_pages(const struct image *img, unsigned int threads)
@@ -174,8 +232,8 @@ int image_verify_pages(const struct image *img, unsigned int threads)
 	unsigned int nr = 0;
 	int err = 0, rc;
 
-	if (threads < 1)
-		threads = 1;
+	if (!threads)
+		threads = default_threads();
 	v.progress = progress_start("verifying", all_bytes(img));
 	while (nr < threads && nr < MAX_THREADS && !err) {
 		err = pthread_create(&ids[nr], NULL, worker, &v);

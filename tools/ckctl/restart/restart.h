@@ -29,6 +29,7 @@
 #include "../out.h"
 #include "../state/state.h"
 #include "vdso.h"
+#include "vdso_old.h"
 
 /*
  * One process to be made.
@@ -89,6 +90,7 @@ struct restart {
 	uint32_t session;
 	int family;
 	struct vdso vdso;		/* of the coordinator, inherited by all */
+	struct vdso_old vdso_old;	/* restart_check() */
 	pid_t pid, pgid;		/* of the coordinator */
 	int cgroup_fd;			/* the job's cgroup; -1 for the coordinator's */
 	int report_rd, report_wr;	/* a pipe of struct report */
@@ -111,7 +113,7 @@ struct restart {
 /* ---- check.c ---- */
 
 /* Kernel and CPU. */
-int restart_check(const struct restart *r);
+int restart_check(struct restart *r);
 /* CK_BUSY when the job itself is what has the ids: it is still running. */
 int restart_check_ended(const struct restart *r);
 /* CK_PERM when ids cannot be chosen here, CK_BUSY when one is taken. */

@@ -22,6 +22,7 @@
 #include <unistd.h>
 
 #include "../out.h"
+#include "../state/locks.h"
 #include "../state/mm.h"
 #include "../state/sched.h"
 #include "../state/signals.h"
@@ -137,11 +138,16 @@ static int leave(struct restart *r, const struct image_process *p, struct ckpt_p
 		 int socket_fd)
 {
 	const struct ckpt_rec_process *rec = p->rec;
+	struct vdso_place place;
 	struct request req;
-	int rc;
+	struct vdso code;
+	int rc = vdso_old_place(&r->vdso_old, p, &r->vdso, &place);
 
+	if (!rc)
+		rc = vdso_text(&code);
 	/* Needs rights, and threads would have inherited it. */
-	rc = sched_settle(&r->state, &p->threads[0]);
+	if (!rc)
+		rc = sched_settle(&r->state, &p->threads[0]);
 	if (!rc)
 		rc = state_cred.restore(&r->state, p);
 	if (!rc)
@@ -154,8 +160,12 @@ static int leave(struct restart *r, const struct image_process *p, struct ckpt_p
 	if (prctl(PR_SET_DUMPABLE, p->mm->dumpable == 1, 0, 0, 0) < 0)
 		return fail_errno(errno, "process %d (%.15s): cannot set whether it is dumpable",
 				  rec->pid, rec->comm);
+	plan->vdso_start = place.kept.start;
+	plan->vdso_end = place.kept.end;
 	request_make(&req, r, CKPT_CMD_RESTORE, plan);
-	rc = vdso_move(&r->vdso, p->mm->vdso_start, p->mm->vdso_end);
+	rc = vdso_move(&r->vdso, place.own);
+	if (!rc)
+		rc = vdso_old_put(&r->vdso_old, &place, place.own + (code.start - r->vdso.start));
 	if (rc)
 		return fail_errno(-rc, "process %d (%.15s): cannot map the vdso where it was",
 				  rec->pid, rec->comm);
@@ -178,6 +188,8 @@ static int become(struct restart *r, const struct image_process *p)
 	rc = request_socket(r, &socket_fd);
 	if (!rc)
 		rc = mm_plan(&r->state, p, &plan);
+	if (!rc)
+		rc = locks_plan(&r->state, p, &plan);
 	if (!rc && p->nr_threads > 1) {
 		stacks = mmap(NULL, (p->nr_threads - 1) * THREAD_STACK, PROT_READ | PROT_WRITE,
 			      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_STACK, -1, 0);

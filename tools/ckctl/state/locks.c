@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Locks that belong to an open file description: flock(2), fcntl(F_OFD_SETLK).
+ * Locks: those of an open file description (flock(2), fcntl(F_OFD_SETLK)) and those
+ * of a process (lockf(3), fcntl(F_SETLK)).
  *
- * Saved: what is locked and how.  A restart takes them again, before any process
- * exists; somebody else who has them by then is a reason not to.
+ * Saved: what is locked and how.  A restart takes the former again before any process
+ * exists; the latter go with any descriptor of the file that is closed, so that the
+ * module takes them, at the end.  Somebody else who has them by then is a reason not to.
  *
- * Refused: locks that belong to a process (lockf(3), fcntl(F_SETLK)), which it
- * loses with any descriptor of the file that is closed, those of a restart among
- * them; leases, which tell their owner by a signal.
+ * Refused: leases, which tell their owner by a signal.
  */
 #include "locks.h"
 
@@ -15,6 +15,7 @@
 #include <fcntl.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
 
@@ -45,6 +46,8 @@ static void parse_line(const char *line, struct ckpt_rec_lock *lock)
 		lock->kind = CKPT_LOCK_FLOCK;
 	else if (strcmp(kind, "OFDLCK") == 0)
 		lock->kind = CKPT_LOCK_OFD;
+	else if (strcmp(kind, "POSIX") == 0)
+		lock->kind = CKPT_LOCK_POSIX;
 }
 
 bool lock_next(const char **info, struct ckpt_rec_lock *lock)
@@ -68,6 +71,28 @@ bool lock_next(const char **info, struct ckpt_rec_lock *lock)
 	return false;
 }
 
+/*
+ * A process's lock is seen at each of its descriptors of the file; this is the first
+ * by which it can be taken again.  NULL for none.
+ */
+static const struct dump_fd *posix_fd(const struct dump *d, const struct dump_fd *seen,
+				      const struct ckpt_rec_lock *lock)
+{
+	const struct proc *p = seen->proc;
+	size_t i;
+
+	for (i = p->first_fd; i < p->first_fd + p->nr_fds; i++) {
+		const struct dump_fd *f = &d->files->fds[i];
+		unsigned int mode = f->raw.flags & O_ACCMODE;
+
+		if (f->raw.dev == seen->raw.dev && f->raw.ino == seen->raw.ino &&
+		    !(f->raw.flags & O_PATH) &&
+		    (mode == O_RDWR || mode == (lock->exclusive ? O_WRONLY : O_RDONLY)))
+			return f;
+	}
+	return NULL;
+}
+
 /* Those of one description are in the fdinfo of each of its descriptors, and a
  * process's own in that of its descriptors only: every one is looked at. */
 static int check(struct dump *d, const struct dump_fd *f)
@@ -75,16 +100,15 @@ static int check(struct dump *d, const struct dump_fd *f)
 	const char *at = f->locks;
 	struct ckpt_rec_lock lock;
 
-	/* Its own ones, what is started anew takes again. */
 	if (f->proc->relaunch)
 		return CK_OK;
 	while (lock_next(&at, &lock))
-		if (!lock.kind || f->file->rec.kind != CKPT_FILE_REG) {
+		if (!lock.kind || f->file->rec.kind != CKPT_FILE_REG ||
+		    (lock.kind == CKPT_LOCK_POSIX && !posix_fd(d, f, &lock))) {
 			f->file->refused = true;
-			return obstacle(d, f->proc->pid, "holds a lock on %s (descriptor %d) that "
-					"belongs to the process (lockf, F_SETLK) or is a lease, and "
-					"cannot be saved; let it release the lock before a "
-					"checkpoint, or use flock(2)", f->file->path, f->fd);
+			return obstacle(d, f->proc->pid, "holds a lease or an unusual lock on %s "
+					"(descriptor %d), which cannot be saved; let it release it "
+					"before a checkpoint", f->file->path, f->fd);
 		}
 	return CK_OK;
 }
@@ -110,17 +134,24 @@ static int locks_dump(struct dump *d)
 		const struct dump_fd *f = &d->files->fds[i];
 		const char *at = f->locks;
 
-		/* Of a description, once. */
-		if (!at || f->file->locks_put || f->file->rec.kind != CKPT_FILE_REG ||
-		    !dump_file_saved(f->file))
+		if (!at || f->file->rec.kind != CKPT_FILE_REG || !dump_file_saved(f->file))
 			continue;
-		f->file->locks_put = true;
 		while (!rc && lock_next(&at, &lock)) {
-			if (!lock.kind)
+			/* What is started anew takes its own ones again. */
+			if (f->proc->relaunch && (!lock.kind || lock.kind == CKPT_LOCK_POSIX))
 				continue;
+			if (lock.kind == CKPT_LOCK_POSIX) {
+				if (posix_fd(d, f, &lock) != f)
+					continue;
+				lock.pid = f->proc->pid;
+				lock.fd = f->fd;
+			} else if (f->file->locks_put) {
+				continue;	/* of a description, once */
+			}
 			lock.file = f->file->rec.id;
 			rc = image_put(d->writer, CKPT_REC_LOCK, &lock, sizeof(lock), NULL, 0);
 		}
+		f->file->locks_put = true;
 	}
 	return rc;
 }
@@ -148,7 +179,8 @@ static int locks_prepare(struct restore *r)
 		const struct image_lock *l = &r->image->locks[i];
 		const char *path = r->image->files[l->file].path;
 
-		if (r->file_fds[l->file] < 0 || lock(r->file_fds[l->file], l->rec) == 0)
+		if (l->rec->kind == CKPT_LOCK_POSIX || r->file_fds[l->file] < 0 ||
+		    lock(r->file_fds[l->file], l->rec) == 0)
 			continue;
 		if (errno == EAGAIN || errno == EACCES)
 			return fail(CK_BUSY, "%s, which the job had locked, is locked by somebody else",
@@ -158,11 +190,30 @@ static int locks_prepare(struct restore *r)
 	return CK_OK;
 }
 
+int locks_plan(const struct restore *r, const struct image_process *p, struct ckpt_plan *plan)
+{
+	struct ckpt_plan_lock *locks = calloc(r->image->nr_locks + 1, sizeof(*locks));
+	size_t i;
+
+	if (!locks)
+		return fail(CK_FAILED, "out of memory");
+	plan->locks = (uintptr_t)locks;
+	for (i = 0; i < r->image->nr_locks; i++) {
+		const struct ckpt_rec_lock *rec = r->image->locks[i].rec;
+
+		if (rec->kind == CKPT_LOCK_POSIX && rec->pid == p->rec->pid)
+			locks[plan->nr_locks++] = (struct ckpt_plan_lock){
+				.start = rec->start, .end = rec->end, .fd = rec->fd,
+				.exclusive = rec->exclusive,
+			};
+	}
+	return CK_OK;
+}
+
 const struct state_ops state_locks = {
 	.name = "file locks",
-	.saved = "flock(2), fcntl(F_OFD_SETLK)",
-	.refused = "locks of a process (lockf, F_SETLK), leases; at the restart: locks that somebody "
-		   "else has",
+	.saved = "flock(2), fcntl(F_OFD_SETLK), fcntl(F_SETLK), lockf(3)",
+	.refused = "leases; at the restart: locks that somebody else has",
 	.check = locks_check,
 	.dump = locks_dump,
 	.prepare = locks_prepare,

@@ -188,7 +188,8 @@ static int keep_generations(struct restore *r)
 	if (!generations)
 		return fail(CK_FAILED, "out of memory");
 	for (i = 0; i < img->nr_generations; i++) {
-		const int from[2] = { img->generations[i].page_fd, img->generations[i].index_fd };
+		const struct image_generation *gen = &img->generations[i];
+		const int from[2] = { image_bulk_fd(gen), gen->index_fd };
 
 		for (n = 0; n < 2; n++) {
 			generations[i][n] = from[n] < 0 ? -1 :
