@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# timeout=900
+# timeout=1500
 # shellcheck disable=SC2317 # check() calls the functions
 #
 # ckctl create of jobs of Slurm: what is saved, who may, and that all of a job

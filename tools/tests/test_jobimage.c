@@ -208,6 +208,34 @@ static void parts_to_take(void)
 	job_image_abort(w);
 }
 
+/* What could not be read must not be written. */
+static void same_rank(void)
+{
+	struct job_task task = { .pid = 1 };
+	struct job_part again = { .step = "0", .node = "n3", .tasks = &task, .nr_tasks = 1 };
+	struct job_image_writer *w;
+	struct image_meta meta;
+	char path[4600], sentence[512];
+
+	if (!ok(synthetic_job_write(scratch(), "s", 1, 1) == CK_OK &&
+		job_image_begin(&w, scratch(), "s") == CK_OK &&
+		synthetic_job_fill(w, 2, &meta) == CK_OK, "a checkpoint under way"))
+		return;
+	snprintf(path, sizeof(path), "%s/0", job_image_dir(w));
+	ok(synthetic_write(path, "n3", 1, 1) == CK_OK && job_image_take(w, &again, &meta) == CK_OK,
+	   "with one more part");
+	fail_capture(sentence, sizeof(sentence));
+	ok(job_image_commit(w, &meta, 1) == CK_FAILED && prove_job_quietly(scratch_image("s"), NULL, 0) ==
+	   CK_OK, "that has a rank once more: %s", sentence);
+	fail_capture(NULL, 0);
+	ok(job_image_begin(&w, scratch(), "s") == CK_OK && job_image_put(w, "job.json", "{}", 2) == CK_OK,
+	   "another one");
+	fail_capture(sentence, sizeof(sentence));
+	ok(job_image_commit(w, &meta, 1) == CK_FAILED && prove_job_quietly(scratch_image("s"), NULL, 0) ==
+	   CK_OK && !has(scratch_image("s"), "gen-2"), "that has no part");
+	fail_capture(NULL, 0);
+}
+
 /* ---- the commands ---- */
 
 /* A command's exit code; what it prints is in the file "<scratch>/out". */
@@ -318,6 +346,7 @@ int main(void)
 	writers();
 	writer_elsewhere();
 	parts_to_take();
+	same_rank();
 	commands();
 	cores();
 	scratch_remove();

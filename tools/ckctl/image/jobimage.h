@@ -32,6 +32,8 @@ struct job_part {
 bool job_step_good(const char *step);
 /* The order of parts: batch first, then by number, then by node. */
 int job_part_compare(const struct job_part *a, const struct job_part *b);
+/* There are some, they are in that order, and each rank of a step is in one of them. */
+bool job_parts_good(const struct job_part *parts, size_t nr);
 
 /* ---- writing ---- */
 

@@ -196,9 +196,13 @@ int job_image_commit(struct job_image_writer *w, const struct image_meta *meta, 
 	int rc = CK_OK;
 
 	w->new.meta = *meta;
-	qsort(w->new.parts, w->new.nr_parts, sizeof(*w->new.parts), by_name);
+	if (w->new.nr_parts > 1)
+		qsort(w->new.parts, w->new.nr_parts, sizeof(*w->new.parts), by_name);
+	/* No reader would take it. */
+	if (!job_parts_good(w->new.parts, w->new.nr_parts))
+		rc = fail(CK_FAILED, "%s would have no parts, or two tasks of one rank", w->s.gen_path);
 	/* Each part made itself durable, up to its step's directory. */
-	if (fsync(w->s.gen) < 0)
+	if (rc == CK_OK && fsync(w->s.gen) < 0)
 		rc = fail_errno(errno, "cannot write %s", w->s.gen_path);
 	if (rc == CK_OK)
 		rc = store_publish(&w->s, &w->new, keep);

@@ -130,29 +130,35 @@ static bool ranks_differ(const struct job_part *parts, size_t nr)
 	return good;
 }
 
+bool job_parts_good(const struct job_part *parts, size_t nr)
+{
+	size_t i, first = 0;
+
+	for (i = 1; i <= nr; i++) {
+		if (i < nr && job_part_compare(&parts[i - 1], &parts[i]) >= 0)
+			return false;
+		if (i < nr && strcmp(parts[i].step, parts[first].step) == 0)
+			continue;
+		if (!ranks_differ(&parts[first], i - first))
+			return false;
+		first = i;
+	}
+	return nr > 0;
+}
+
 static bool get_parts(const json_t *list, struct manifest_generation *g)
 {
-	size_t i, first = 0, nr = json_array_size(list);
+	size_t i, nr = json_array_size(list);
 
-	if (!nr)
-		return false;
-	g->parts = calloc(nr, sizeof(*g->parts));
+	g->parts = calloc(nr + 1, sizeof(*g->parts));
 	if (!g->parts)
 		return false;
 	for (i = 0; i < nr; i++) {
 		g->nr_parts = i + 1;
-		if (!get_part(json_array_get(list, i), &g->parts[i]) ||
-		    (i && job_part_compare(&g->parts[i - 1], &g->parts[i]) >= 0))
+		if (!get_part(json_array_get(list, i), &g->parts[i]))
 			return false;
 	}
-	for (i = 1; i <= nr; i++) {
-		if (i < nr && strcmp(g->parts[i].step, g->parts[first].step) == 0)
-			continue;
-		if (!ranks_differ(&g->parts[first], i - first))
-			return false;
-		first = i;
-	}
-	return true;
+	return job_parts_good(g->parts, nr);
 }
 
 /* ---- a generation ---- */
