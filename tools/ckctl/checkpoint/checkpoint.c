@@ -22,7 +22,7 @@
 #include "context.h"
 #include "job/cgroup.h"
 #include "out.h"
-#include "state/objects.h"
+#include "state/contents.h"
 
 /* Frozen on purpose while a disk is written to; our death thaws in any case. */
 #define HELD_DEADLINE_MS	(3600 * 1000U)
@@ -166,7 +166,7 @@ static void rehearse(struct checkpoint *c)
 	for (i = 0; i < d.nr_procs; i++)
 		proc_move(&d.procs[i], &c->early[i]);
 	if (!state_check(&d))
-		objects_rehearse(&d, c->writer);
+		contents_rehearse(&d, c->writer);
 	/* The descriptors are to be used again. */
 	for (i = 0; i < d.nr_procs; i++)
 		proc_move(&c->early[i], &d.procs[i]);

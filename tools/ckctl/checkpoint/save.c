@@ -16,6 +16,7 @@
 #include "context.h"
 #include "out.h"
 #include "restart/vdso.h"
+#include "state/contents.h"
 #include "state/objects.h"
 
 static int take_records(struct nlattr **tb, void *arg)
@@ -206,7 +207,7 @@ int save_pages(struct checkpoint *c)
 	c->res->nr_zero = ev.nr_zero;
 	msg = nl_new(c->nl, CKPT_CMD_DUMP_PAGES);
 	rc = msg ? nl_fetch(c->nl, msg, take_page_records, c) : CK_FAILED;
-	return rc ? rc : objects_write(&c->dump, c->writer, &c->res->bytes);
+	return rc ? rc : contents_write(&c->dump, c->writer, &c->res->bytes);
 }
 
 /* The arguments of @p, NULL terminated; for people, so that errors leave them out. */

@@ -7,12 +7,13 @@
 #define CKCTL_FILES_H
 
 #include <stdbool.h>
+#include "contents.h"
 #include "state.h"
 
 /* An inode; what its roles are is the same for all descriptions of it. */
 struct dump_object {
 	uint64_t dev, ino;
-	struct dump_content *content;	/* objects.c */
+	struct dump_content *content;	/* what of it is in the image */
 	unsigned int roles;		/* bit n: is the standard stream n */
 };
 
@@ -54,8 +55,7 @@ struct dump_files {
 	size_t nr_files;
 	struct dump_pipe *pipes;	/* pipes.c */
 	size_t nr_pipes;
-	struct dump_content *contents;	/* objects.c */
-	size_t nr_contents;
+	struct dump_contents contents;
 };
 
 /* A copy of one descriptor of @f in ckctl, close-on-exec; -1 and errno. */
