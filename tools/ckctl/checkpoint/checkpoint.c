@@ -23,6 +23,7 @@
 #include "job/cgroup.h"
 #include "out.h"
 #include "state/contents.h"
+#include "state/places.h"
 
 /* Frozen on purpose while a disk is written to; our death thaws in any case. */
 #define HELD_DEADLINE_MS	(3600 * 1000U)
@@ -156,7 +157,7 @@ static void rehearse(struct checkpoint *c)
 {
 	struct dump d = {
 		.nr_procs = c->nr_early, .early_room = c->early_room, .rehearsal = true,
-		.streams = c->req->streams,
+		.streams = c->req->streams, .places = c->places,
 	};
 	size_t i;
 
@@ -204,6 +205,8 @@ static int prepare(struct checkpoint *c)
 		rc = open_processes(c);
 	if (!rc && !c->req->check_only)
 		rc = image_begin(&c->writer, c->req->image_dir, c->req->id);
+	if (!rc && c->writer && !(c->places = places_open(c->req->image_dir, c->req->id)))
+		rc = CK_FAILED;
 	if (!rc)
 		rc = make_messages(c);
 	if (!rc)
@@ -227,6 +230,7 @@ static int adopt_processes(struct checkpoint *c, const struct nl_event *ev)
 	size_t i, n = 0;
 
 	d->streams = c->req->streams;
+	d->places = c->places;
 	d->cgroup_fd = c->cgroup_fd;
 	d->groups = c->req->groups;
 	d->procs = calloc(ev->nr_pids ? ev->nr_pids : 1, sizeof(*d->procs));
@@ -424,6 +428,7 @@ static void finish(struct checkpoint *c)
 	c->dump.obstacles = NULL;
 	c->dump.nr_obstacles = 0;
 	dump_free(&c->dump);
+	places_close(c->places);
 	if (c->cgroup_fd >= 0)
 		close(c->cgroup_fd);
 	if (c->signal_fd >= 0)

@@ -20,6 +20,7 @@ struct checkpoint {
 	struct nl_info info;
 	struct nl_msg *snapshot, *thaw;	/* made before the freeze */
 	struct image_writer *writer;
+	struct places *places;		/* for temporary files */
 	struct image_meta meta;
 	struct dump dump;
 	struct proc *early;		/* opened before the freeze, and not in dump.procs */
@@ -36,7 +37,7 @@ int checkpoint_wait(struct checkpoint *c, enum ckpt_event event, const struct nl
 		    struct nl_event *ev);
 int checkpoint_may_go_on(const struct checkpoint *c);
 
-/* save.c: all frozen, the contents of files that have no name any more. */
+/* save.c: all frozen, the contents of files that are to be in the image. */
 int save_contents(struct checkpoint *c, bool held);
 /* From the snapshot to the image, in this order: records or pages first. */
 int save_records(struct checkpoint *c);

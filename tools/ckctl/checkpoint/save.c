@@ -18,6 +18,7 @@
 #include "restart/vdso.h"
 #include "state/contents.h"
 #include "state/objects.h"
+#include "state/tempfiles.h"
 
 static int take_records(struct nlattr **tb, void *arg)
 {
@@ -68,7 +69,7 @@ static int take_objects(struct nlattr **tb, void *arg)
 }
 
 /* What is mapped the module has; only a job that has such files pays for asking. */
-int save_contents(struct checkpoint *c, bool held)
+static int save_objects(struct checkpoint *c, bool held)
 {
 	struct known known = { 0 };
 	struct nl_msg *msg;
@@ -83,6 +84,16 @@ int save_contents(struct checkpoint *c, bool held)
 	if (!rc)
 		rc = objects_capture(&c->dump, c->writer, known.ids, known.nr, held);
 	free(known.ids);
+	return rc;
+}
+
+/* Those first that a checkpoint cannot do without. */
+int save_contents(struct checkpoint *c, bool held)
+{
+	int rc = save_objects(c, held);
+
+	if (!rc)
+		tempfiles_capture(&c->dump, c->writer, held);
 	return rc;
 }
 

@@ -13,16 +13,20 @@
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/sendfile.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "files.h"
 #include "out.h"
 #include "proc.h"
 
-struct dump_content *content_add(struct dump *d, const struct dump_file *f)
+/* Ids of temporary files, out of the way of those of the module. */
+#define FIRST_ID	(1ULL << 32)
+
+struct dump_content *content_add(struct dump *d, const char *path)
 {
 	struct dump_contents *all = &d->files->contents;
-	struct dump_content *c = dump_alloc(d, sizeof(*c));
+	struct dump_content *c = path ? dump_alloc(d, sizeof(*c)) : NULL;
 
 	if (!c)
 		return NULL;
@@ -31,13 +35,33 @@ struct dump_content *content_add(struct dump *d, const struct dump_file *f)
 	*all->end = c;
 	all->end = &c->next;
 	all->nr++;
-	c->file = f;
-	c->path = f->path;
-	c->rec = (struct ckpt_rec_shm){
-		.size = f->rec.size, .mode = f->rec.mode, .dev = f->rec.dev, .ino = f->rec.ino,
-	};
+	c->path = path;
 	c->fd = -1;
 	return c;
+}
+
+void content_of_file(struct dump_content *c, const struct dump_file *f)
+{
+	c->file = f;
+	c->rec.size = f->rec.size;
+	c->rec.mode = f->rec.mode;
+	c->rec.dev = f->rec.dev;
+	c->rec.ino = f->rec.ino;
+}
+
+int content_has_name(struct dump *d, struct dump_content *c, const struct statx *st)
+{
+	c->temp = dump_alloc(d, sizeof(*c->temp));
+	if (!c->temp)
+		return CK_FAILED;
+	c->rec.id = c->temp->object = FIRST_ID + d->files->contents.nr;
+	c->rec.flags = CKPT_SHM_NAMED;
+	c->temp->uid = st->stx_uid;
+	if (st->stx_mask & STATX_BTIME) {
+		c->temp->btime_sec = st->stx_btime.tv_sec;
+		c->temp->btime_nsec = st->stx_btime.tv_nsec;
+	}
+	return CK_OK;
 }
 
 int content_open(const struct dump_file *f)
@@ -161,11 +185,16 @@ void contents_rehearse(struct dump *d, struct image_writer *w)
 static int write_one(const struct dump_content *c, struct image_writer *w, uint64_t *bytes)
 {
 	struct image_content *content;
+	/* Others may have made it longer since. */
+	const off_t end = (off_t)((c->rec.size + CKPT_PAGE_SIZE - 1) & ~(uint64_t)(CKPT_PAGE_SIZE - 1));
 	off_t from, to = 0;
 	int rc = image_content_begin(&content, w, c->rec.id);
 
-	while (!rc && next_data(c->fd, to, &from, &to))
+	while (!rc && next_data(c->fd, to, &from, &to) && from < end) {
+		if (to > end)
+			to = end;
 		rc = image_content_add(content, c->fd, (uint64_t)from, (uint64_t)(to - from));
+	}
 	return image_content_end(content, rc, bytes);
 }
 

@@ -9,6 +9,7 @@
 #include "state.h"
 
 struct dump_file;
+struct statx;
 
 /* In all of them together, and in one from which on a clone is tried first. */
 #define CONTENTS_MAX_COPY	(256ULL << 20)
@@ -16,9 +17,12 @@ struct dump_file;
 
 struct dump_content {
 	struct dump_content *next;
-	const struct dump_file *file;	/* a description of it */
+	const struct dump_file *file;	/* a description of it, if there is one */
 	struct ckpt_rec_shm rec;	/* in the image, with @path; the id comes last */
 	const char *path;
+	struct ckpt_rec_tempfile *temp;	/* tempfiles.c: of one that has its name; NULL for others */
+	bool written;			/* the same: somebody in the job has it open for writing */
+	int err;			/* the same: why its contents stay where they are; 0 */
 	bool ours;			/* ckctl writes it: not the module */
 	int fd;				/* to read it by; the copy, once there is one */
 };
@@ -30,8 +34,12 @@ struct dump_contents {
 	uint64_t copied;		/* bytes, of CONTENTS_MAX_COPY */
 };
 
-/* One more, of what @f is open on; NULL has been reported. */
-struct dump_content *content_add(struct dump *d, const struct dump_file *f);
+/* One more, which is not open yet; NULL has been reported. */
+struct dump_content *content_add(struct dump *d, const char *path);
+/* It is a temporary file, of which @st tells the owner and the time of birth. */
+int content_has_name(struct dump *d, struct dump_content *c, const struct statx *st);
+/* It is what @f is open on. */
+void content_of_file(struct dump_content *c, const struct dump_file *f);
 /* A description of our own of what @f is open on: the job's offset is not ours to
  * move.  -1 and errno. */
 int content_open(const struct dump_file *f);

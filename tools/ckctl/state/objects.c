@@ -69,9 +69,10 @@ static int take(struct dump *d, struct dump_file *f)
 	int rc = CK_OK, seals;
 
 	if (!c) {
-		c = f->object->content = content_add(d, f);
+		c = f->object->content = content_add(d, f->path);
 		if (!c)
 			return CK_FAILED;
+		content_of_file(c, f);
 		c->rec.flags = is_memfd(f) ? 0 : CKPT_SHM_FILE;
 		if (len > sizeof(removed) &&
 		    strcmp(f->path + len - (sizeof(removed) - 1), removed) == 0)
@@ -104,7 +105,11 @@ static int objects_check(struct dump *d)
 
 bool objects_any(const struct dump *d)
 {
-	return d->files && d->files->contents.nr;
+	const struct dump_content *c = d->files ? d->files->contents.first : NULL;
+
+	while (c && c->temp)
+		c = c->next;
+	return c;
 }
 
 static int capture(struct dump *d, struct dump_content *c, struct image_writer *w, bool held)
@@ -139,7 +144,7 @@ int objects_capture(struct dump *d, struct image_writer *w, const struct object_
 		if (known[k].id > last)
 			last = known[k].id;
 	for (c = fs->contents.first; c && !rc; c = c->next) {
-		if (c->fd < 0 || c->file->refused)
+		if (c->temp || c->fd < 0 || c->file->refused)
 			continue;
 		for (k = 0; k < nr && !c->rec.id; k++)
 			if (known[k].dev == c->rec.dev && known[k].ino == c->rec.ino)
@@ -184,7 +189,7 @@ static int objects_prepare(struct restore *r)
 	/* Only now: it may not allow what was opened before it was set.  Nobody gets
 	 * a set-user-ID bit from an image. */
 	for (i = 0; i < r->image->nr_shms && !rc; i++)
-		if (fchmod(r->shm_fds[i], r->image->shms[i].rec->mode & 0777) < 0)
+		if (!r->image->shms[i].temp && fchmod(r->shm_fds[i], r->image->shms[i].rec->mode & 0777) < 0)
 			rc = fail_errno(errno, "cannot set the mode of the removed file %s",
 					r->image->shms[i].name);
 	return rc;
