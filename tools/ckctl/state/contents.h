@@ -32,6 +32,7 @@ struct dump_contents {
 	struct dump_content *first, **end;
 	size_t nr;
 	uint64_t copied;		/* bytes, of CONTENTS_MAX_COPY */
+	uint64_t closed;		/* tempfiles.c: of those that nobody has open, likewise */
 };
 
 /* One more, which is not open yet; NULL has been reported. */

@@ -118,6 +118,7 @@ void places_close(struct places *places)
 		free(places->dirs[i]);
 	free(places->dirs);
 	free(places->devs);
+	free(places->tmpdir);
 	free(places->image);
 	free(places);
 }
@@ -145,6 +146,16 @@ static void learn_began(struct places *places, const struct proc *p)
 		places->began = began;
 }
 
+/* Most processes have inherited the same, which is looked up once. */
+static void learn_tmpdir(struct places *places, const char *path)
+{
+	if (places->tmpdir && strcmp(places->tmpdir, path) == 0)
+		return;
+	free(places->tmpdir);
+	places->tmpdir = strdup(path);
+	add_dir(places, path);
+}
+
 void places_learn(struct places *places, struct proc *p)
 {
 	static const char key[] = "TMPDIR=";
@@ -162,7 +173,7 @@ void places_learn(struct places *places, struct proc *p)
 		len = sizeof(text) - 1;
 	for (at = text; len > 0 && at < text + len; at += strlen(at) + 1)
 		if (strncmp(at, key, sizeof(key) - 1) == 0)
-			add_dir(places, at + sizeof(key) - 1);
+			learn_tmpdir(places, at + sizeof(key) - 1);
 }
 
 bool places_have(const struct places *places, const char *path, uint64_t dev)

@@ -14,6 +14,7 @@ struct places {
 	size_t nr_dirs;
 	uint64_t *devs;			/* of file systems in memory */
 	size_t nr_devs;
+	char *tmpdir;			/* that was seen last */
 	int64_t began;			/* the job, a while before its first process; in seconds */
 	char *image;			/* the directory of the image: no such place */
 };

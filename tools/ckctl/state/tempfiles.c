@@ -81,8 +81,21 @@ static int tempfiles_check(struct dump *d)
 
 /* ---- the contents, while the job stands still ---- */
 
+static bool is_closed(const struct dump_content *c)
+{
+	return c->temp->flags & CKPT_TEMPFILE_CLOSED;
+}
+
 static void capture(struct dump *d, struct dump_content *c, struct image_writer *w, bool held)
 {
+	uint64_t bytes = is_closed(c) ? content_bytes(c) : 0;
+
+	/* Whether these are needed nobody knows: they do not fill the disk. */
+	if (bytes > CONTENTS_MAX_COPY - d->files->contents.closed) {
+		c->err = EFBIG;
+		return;
+	}
+	d->files->contents.closed += bytes;
 	switch (content_take(d, c, w, held)) {
 	case CONTENT_TAKEN:
 		break;
@@ -98,7 +111,7 @@ static void capture(struct dump *d, struct dump_content *c, struct image_writer 
 /* Whose turn it is first: as much as there is room for is taken. */
 static unsigned int rank_of(const struct dump_content *c)
 {
-	return c->temp->flags & CKPT_TEMPFILE_CLOSED ? 2 : c->written ? 0 : 1;
+	return is_closed(c) ? 2 : c->written ? 0 : 1;
 }
 
 void tempfiles_capture(struct dump *d, struct image_writer *w, bool held)
@@ -138,7 +151,7 @@ static void tell_left(const struct dump *d, bool closed)
 	size_t nr = 0;
 
 	for (c = d->files->contents.first; c; c = c->next) {
-		if (!c->temp || !c->err || closed != !!(c->temp->flags & CKPT_TEMPFILE_CLOSED))
+		if (!c->temp || !c->err || is_closed(c) != closed)
 			continue;
 		if (c->err == EFBIG) {
 			first = first ? first : c;
@@ -151,10 +164,14 @@ static void tell_left(const struct dump *d, bool closed)
 	if (nr > 1)
 		snprintf(more, sizeof(more), " and %zu more temporary file%s", nr - 1,
 			 nr > 2 ? "s" : "");
-	if (first)
-		note("%s (%s)%s %s %s: at most %s are copied while a job stands still, all with --stop",
+	if (first && closed)
+		note("%s (%s)%s, which nobody has open, %s not saved: at most %s of such files are",
 		     first->path, human_bytes(first->rec.size), more, nr > 1 ? "are" : "is",
-		     closed ? "not saved" : "saved by path only", human_bytes(CONTENTS_MAX_COPY));
+		     human_bytes(CONTENTS_MAX_COPY));
+	else if (first)
+		note("%s (%s)%s %s saved by path only: at most %s are copied while a job stands still, "
+		     "all with --stop", first->path, human_bytes(first->rec.size), more,
+		     nr > 1 ? "are" : "is", human_bytes(CONTENTS_MAX_COPY));
 }
 
 static int tempfiles_dump(struct dump *d)
