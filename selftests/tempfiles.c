@@ -74,7 +74,7 @@ static void set_up(void)
 	private[8192] = 'p';
 	locked = make(tmpdir, "locked", O_RDWR);
 	wl_must(flock(locked, LOCK_EX));
-	wl_must(fchmod(locked, 0400));
+	wl_must(fchmod(locked, 0604));
 	dir = wl_must(open(sub, O_RDONLY | O_DIRECTORY));
 	wl_must(chdir(sub));
 	snprintf(place, sizeof(place), "tempfiles-%d", getpid());
@@ -146,7 +146,7 @@ static void verify(void)
 	is_at(again, names[0], 0640, "the file in TMPDIR, opened once more,");
 	is_at(appended, names[1], 0640, "what is appended to");
 	is_at(mapped_fd, names[2], 0640, "the mapped file");
-	is_at(locked, names[3], 0400, "the locked file");
+	is_at(locked, names[3], 0604, "the locked file");
 	is_at(in_tmp, names[4], 0640, "the file in /tmp");
 	is_at(in_shm, names[5], 0640, "the file in /dev/shm");
 	is_at(rest, names[6], 0640, "the file that is read");

@@ -290,6 +290,7 @@ static void link_in_the_way(void)
 static void stranger_in_the_way(void)
 {
 	char sentence[512];
+	struct stat st;
 
 	if (geteuid() != 0) {
 		skip("only root can be somebody else");
@@ -307,8 +308,12 @@ static void stranger_in_the_way(void)
 		return;
 	((struct ckpt_rec_cred *)img->processes[0].cred)->fsuid = 1234;
 	((struct ckpt_rec_cred *)img->processes[0].cred)->fsgid = 1234;
+	((struct ckpt_rec_shm *)img->shms[1].rec)->mode = S_IFREG | 0400;
 	quietly(tempfiles_find, NULL, 0);
 	ok(quietly(remake_all, NULL, 0) == CK_OK && holds_then("file"), "root makes one for a user");
+	ok(stat(at("file"), &st) == 0 && (st.st_mode & 07777) == 0400 &&
+	   (fcntl(r.file_fds[1], F_GETFL) & O_ACCMODE) == O_RDWR,
+	   "open for writing, which its mode does not allow any more");
 	ok(r.temps->files[1].made && owner_of(at("file")) == 1234, "and it is the user's");
 	end();
 	ok(!is_there("file"), "root takes it away again");

@@ -29,12 +29,9 @@
 
 int remake_failed(const struct image_shm *shm, const struct trail *trail, int err)
 {
-	if (err == ELOOP)
-		return fail(CK_REFUSED, "cannot make %s again, which the job had: %.*s is a "
-			    "symbolic link now", shm->name, (int)trail->bad, shm->name);
-	if (err == EPERM)
-		return fail(CK_REFUSED, "cannot make %s again, which the job had: %.*s belongs to "
-			    "somebody else now", shm->name, (int)trail->bad, shm->name);
+	if (trail->why)
+		return fail(CK_REFUSED, "cannot make %s again, which the job had: %.*s %s", shm->name,
+			    (int)trail->bad, shm->name, trail->why);
 	return fail_errno(err, "cannot make %s again, which the job had", shm->name);
 }
 
@@ -138,14 +135,14 @@ static int open_one(void *arg)
 	struct stat st;
 
 	d->fd = (int)syscall(SYS_openat2, m->trail.dir_fd, m->trail.rest, &how, sizeof(how));
-	if (d->fd < 0 || fstat(d->fd, &st) < 0)
+	if (d->fd < 0)
 		return -1;
-	/* Somebody was quicker, in a directory where he may be. */
-	if (st.st_ino != m->temp->ino || st.st_dev != m->temp->dev) {
-		errno = EEXIST;
-		return -1;
-	}
-	return 0;
+	if (fstat(d->fd, &st) == 0 && st.st_ino == m->temp->ino && st.st_dev == m->temp->dev)
+		return 0;
+	/* Somebody was quicker, where he may be. */
+	close(d->fd);
+	errno = EEXIST;
+	return -1;
 }
 
 static int open_descriptions(struct make *m)

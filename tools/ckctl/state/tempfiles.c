@@ -236,7 +236,6 @@ static const struct image_process *find_process(const struct restore *r, size_t 
 	for (i = 0; i < r->image->nr_processes && temp->flags & CKPT_TEMPFILE_CLOSED && !p; i++)
 		if (r->image->processes[i].cred->fsuid == temp->uid)
 			p = &r->image->processes[i];
-
 	for (i = 0; i < r->image->nr_files && !p; i++)
 		if (image_is_temporary(&r->image->files[i]) && r->image->files[i].shm == shm)
 			p = restore_file_owner(r, i);
@@ -327,9 +326,9 @@ static int find(struct restore *r, size_t i)
 		return CK_OK;
 	l.uid = t->process->cred->fsuid;
 	l.mapped = restore_maps_writable(r->image, l.shm->rec->dev, l.shm->rec->ino);
+	/* What can be reached in another way is opened, or refused, as any file. */
 	if (cred_call(t->process, look, &l) < 0)
-		return l.missing && (errno == ELOOP || errno == EPERM) &&
-		       !(l.shm->temp->flags & CKPT_TEMPFILE_CLOSED) ?
+		return l.missing && l.trail.why && !(l.shm->temp->flags & CKPT_TEMPFILE_CLOSED) ?
 		       remake_failed(l.shm, &l.trail, errno) : CK_OK;
 	t->another = l.another;
 	t->fd = restore_keep_fd(r, l.fd);

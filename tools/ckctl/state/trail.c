@@ -43,8 +43,10 @@ int trail_step(struct trail *t, const char *path, uid_t uid)
 	t->bad = (size_t)(t->rest - path) + strlen(name);
 	fd = openat(t->dir_fd, name, FLAGS_OF_DIR);
 	if (fd < 0) {
-		if (errno == ENOTDIR && is_link(t->dir_fd, name))
+		if (errno == ENOTDIR && is_link(t->dir_fd, name)) {
+			t->why = "is a symbolic link now";
 			errno = ELOOP;
+		}
 		return -1;
 	}
 	if (fstat(t->dir_fd, &above) < 0 || fstat(fd, &st) < 0) {
@@ -53,6 +55,7 @@ int trail_step(struct trail *t, const char *path, uid_t uid)
 	}
 	if (above.st_mode & S_IWOTH && st.st_uid != 0 && st.st_uid != uid) {
 		close(fd);
+		t->why = "belongs to somebody else now";
 		errno = EPERM;
 		return -1;
 	}

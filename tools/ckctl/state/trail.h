@@ -12,11 +12,12 @@
 struct trail {
 	int dir_fd;			/* the last directory that is there; O_PATH */
 	const char *rest;		/* of the path: "name", or "missing/missing/name" */
-	size_t bad;			/* of what must not be followed: its length in the path */
+	const char *why;		/* not further, as in "… is a symbolic link"; NULL */
+	size_t bad;			/* of what that is said of: its length in the path */
 };
 
 /* For @path, which leads down from the root, with the rights of the caller, who
- * is @uid: 0, or -1 and errno; ELOOP and EPERM for what must not be followed. */
+ * is @uid: 0, or -1 and errno. */
 int trail_follow(struct trail *t, const char *path, uid_t uid);
 /* One step into the first directory of t->rest, which is there now. */
 int trail_step(struct trail *t, const char *path, uid_t uid);
