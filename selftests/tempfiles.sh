@@ -72,6 +72,33 @@ os.execvp("ckctl", sys.argv[1:])' ckctl restart "$images/tempfiles.ckpt" "$@" 2>
 	says "was interrupted" "$work/stderr" && nothing_left && job_restart tempfiles && job_end tempfiles
 }
 
+# ckctl killed at random moments: nothing half made is left, and what is left is no
+# obstacle for the next restart.
+killed() {
+	local n at pid hits=0
+	saved || return
+	for ((n = 0; n < 12; n++)); do
+		empty_places
+		job_rewind tempfiles
+		ckctl restart "$images/tempfiles.ckpt" >"$work/out" 2>&1 &
+		pid=$!
+		draw at 600000
+		pause_us "$at"
+		kill -9 $pid
+		wait $pid
+		if grep -q restarted "$work/out"; then
+			job_cleanup tempfiles
+			continue
+		fi
+		"$waitfor" "$wait_s" gone "$(job_cgroup tempfiles)" || { why "the cgroup stays"; return 1; }
+		[ -z "$(find "$dir/tmp" /tmp /dev/shm -name '.ckpt-*' 2>/dev/null)" ] || { why "half made: $(ls -a /tmp)"; return 1; }
+		hits=$((hits + 1))
+		job_restart tempfiles && job_works tempfiles && job_kill tempfiles || return
+	done
+	echo "$hits times before it was done"
+	empty_places
+}
+
 # One file in $TMPDIR, at descriptor 7, in a job that does nothing.
 holder() {	# SIZE
 	rm -rf "$work/holder" && mkdir "$work/holder"
@@ -186,6 +213,10 @@ check "a restart that is interrupted leaves nothing behind" interrupted
 job_cleanup tempfiles
 empty_places
 check "nor in a pid namespace" interrupted --pid-namespace=always
+job_cleanup tempfiles
+empty_places
+seed_random
+check "ckctl is killed" killed
 job_cleanup tempfiles
 empty_places
 check "a file that is too large is saved by its path, and that is said once" too_large
