@@ -175,24 +175,39 @@ static bool is_mem_file(const struct file *file)
 	       file_inode(file)->i_sb->s_magic == PROC_SUPER_MAGIC;
 }
 
-/* Mark the process whose mm this is; @from: where to look first, for fds come in order. */
-static bool prove_mm(struct ckpt_session *s, struct mm_struct *mm, unsigned int *from)
+/* Whose mm is this?  Of two that share it, the one that is not yet proved. */
+static struct ckpt_process *process_of(struct ckpt_session *s, struct mm_struct *mm,
+				       unsigned int from)
 {
+	struct ckpt_process *proved = NULL;
 	unsigned int n;
 
 	for (n = 0; n < s->nr_procs; n++) {
-		struct ckpt_process *p = &s->procs[(*from + n) % s->nr_procs];
+		struct ckpt_process *p = &s->procs[(from + n) % s->nr_procs];
 
 		if (READ_ONCE(p->alive->mm) != mm)
 			continue;
-		/* The file pins mm_count only; mm_users keeps the pages, too. */
-		if (!p->mm && mmget_not_zero(mm))
-			p->mm = mm;
-		p->proved = p->mm == mm;
-		*from = (*from + n + 1) % s->nr_procs;
-		return p->proved;
+		if (!p->proved)
+			return p;
+		proved = proved ?: p;
 	}
-	return false;
+	return proved;
+}
+
+/* Mark the process whose mm this is; @from: where to look first, for fds come in order. */
+static bool prove_mm(struct ckpt_session *s, struct mm_struct *mm, bool omit, unsigned int *from)
+{
+	struct ckpt_process *p = process_of(s, mm, *from);
+
+	if (!p)
+		return false;
+	/* The file pins mm_count only; mm_users keeps the pages, too. */
+	if (!p->mm && mmget_not_zero(mm))
+		p->mm = mm;
+	p->proved = p->mm == mm;
+	p->omitted = p->proved && omit;
+	*from = (p - s->procs + 1) % s->nr_procs;
+	return p->proved;
 }
 
 /**
@@ -200,11 +215,12 @@ static bool prove_mm(struct ckpt_session *s, struct mm_struct *mm, unsigned int 
  * @s: a frozen session; s->lock held
  * @fds: open in current
  * @nr: how many
+ * @omit: are these processes to be left out?
  * @extack: why not
  *
  * Return: 0, -EBADF, or -EPERM for a file that proves nothing here.
  */
-int ckpt_access_prove(struct ckpt_session *s, const s32 *fds, unsigned int nr,
+int ckpt_access_prove(struct ckpt_session *s, const s32 *fds, unsigned int nr, bool omit,
 		      struct netlink_ext_ack *extack)
 {
 	unsigned int i, from = 0;
@@ -219,7 +235,7 @@ int ckpt_access_prove(struct ckpt_session *s, const s32 *fds, unsigned int nr,
 			return -EBADF;
 		}
 		ok = is_mem_file(file) && file->private_data &&
-		     prove_mm(s, file->private_data, &from);
+		     prove_mm(s, file->private_data, omit, &from);
 		fput(file);
 		if (!ok) {
 			NL_SET_ERR_MSG(extack, "a descriptor is not /proc/PID/mem of a process of this job as it is now");
@@ -233,15 +249,21 @@ int ckpt_access_prove(struct ckpt_session *s, const s32 *fds, unsigned int nr,
  * ckpt_access_check_proofs() - was every process proved, and is it still the same?
  * @s: the session, frozen
  *
+ * What the owner does not see could not be named in the image.
+ *
  * Return: 0 or a noted failure.
  */
 int ckpt_access_check_proofs(struct ckpt_session *s)
 {
-	unsigned int i, j;
+	unsigned int i, j, nr_omitted = 0;
 
 	for (i = 0; i < s->nr_procs; i++) {
 		struct ckpt_process *p = &s->procs[i];
 
+		nr_omitted += p->omitted;
+		if (!p->pid && !p->omitted)
+			return ckpt_fail(s, -EPERM, CKPT_REASON_PERM, NULL,
+					 "a process of the job is outside of the caller's pid namespace");
 		if (!READ_ONCE(p->alive->mm))
 			return ckpt_fail(s, -EAGAIN, CKPT_REASON_UNSUPPORTED, p->leader,
 					 "it is ending: try again");
@@ -253,5 +275,8 @@ int ckpt_access_check_proofs(struct ckpt_session *s)
 				return ckpt_fail(s, -EAGAIN, CKPT_REASON_VANISHED, p->leader,
 						 "it ended or ran another program during the checkpoint");
 	}
+	if (nr_omitted == s->nr_procs)
+		return ckpt_fail(s, -ENOENT, CKPT_REASON_EMPTY, NULL,
+				 "every process of the job is to be left out: there is nothing to save");
 	return 0;
 }

@@ -24,7 +24,7 @@ int ckpt_access_sender(struct sk_buff *skb, struct netlink_ext_ack *extack);
 bool ckpt_access_capable(struct sk_buff *skb, int cap);
 const char *ckpt_access_skeleton(const struct ckpt_session *s, struct sk_buff *skb);
 bool ckpt_access_owns(const struct ckpt_session *s, struct task_struct *t);
-int ckpt_access_prove(struct ckpt_session *s, const s32 *fds, unsigned int nr,
+int ckpt_access_prove(struct ckpt_session *s, const s32 *fds, unsigned int nr, bool omit,
 		      struct netlink_ext_ack *extack);
 int ckpt_access_check_proofs(struct ckpt_session *s);
 

@@ -37,6 +37,7 @@ static const struct nla_policy policy[CKPT_A_MAX + 1] = {
 	[CKPT_A_RSEQ_LEN] = { .type = NLA_U32 },
 	[CKPT_A_RSEQ_SIG] = { .type = NLA_U32 },
 	[CKPT_A_STOPPED] = NLA_POLICY_MAX(NLA_U32, _NSIG),
+	[CKPT_A_OMIT] = { .type = NLA_FLAG },
 };
 
 /* What a request needs, made sure of before its handler runs. */
@@ -221,7 +222,8 @@ static int do_prove(struct sk_buff *skb, struct genl_info *info)
 		NL_SET_ERR_MSG(info->extack, "the session is over or still at work");
 		ret = -EBUSY;
 	} else {
-		ret = ckpt_access_prove(s, nla_data(fds), nla_len(fds) / sizeof(s32), info->extack);
+		ret = ckpt_access_prove(s, nla_data(fds), nla_len(fds) / sizeof(s32),
+					info->attrs[CKPT_A_OMIT], info->extack);
 	}
 	mutex_unlock(&s->lock);
 	return ret;

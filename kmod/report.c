@@ -99,15 +99,19 @@ static void send_event(struct ckpt_session *s, struct sk_buff *skb, void *head, 
 
 static int put_pids(struct sk_buff *skb, const struct ckpt_session *s)
 {
-	struct nlattr *attr = nla_reserve(skb, CKPT_A_PID_LIST, s->nr_procs * sizeof(s32));
+	unsigned int unseen = 0, i;
+	struct nlattr *attr;
 	s32 *pids;
-	unsigned int i;
 
+	/* In order of their pids: what the owner does not see comes first. */
+	while (unseen < s->nr_procs && !s->procs[unseen].pid)
+		unseen++;
+	attr = nla_reserve(skb, CKPT_A_PID_LIST, (s->nr_procs - unseen) * sizeof(s32));
 	if (!attr)
 		return -EMSGSIZE;
 	pids = nla_data(attr);
-	for (i = 0; i < s->nr_procs; i++)
-		pids[i] = s->procs[i].pid;
+	for (i = unseen; i < s->nr_procs; i++)
+		pids[i - unseen] = s->procs[i].pid;
 	return 0;
 }
 

@@ -59,8 +59,9 @@ enum ckpt_phase {
  * @alive: the first of them: what all of them share
  * @mm: its address space, with an mm_users reference from the snapshot on
  * @nr_threads: how many
- * @pid: as the session's owner sees it
+ * @pid: as the session's owner sees it, 0 when it does not
  * @proved: the owner showed a /proc/PID/mem file of exactly @mm
+ * @omitted: and wants it left out of the snapshot
  */
 struct ckpt_process {
 	struct task_struct *leader;
@@ -70,6 +71,7 @@ struct ckpt_process {
 	unsigned int nr_threads;
 	pid_t pid;
 	bool proved;
+	bool omitted;
 };
 
 /**

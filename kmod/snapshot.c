@@ -284,7 +284,7 @@ static void flush_running(struct ckpt_session *s)
 		struct mm_struct *mm = s->procs[i].mm;
 		unsigned long addr;
 
-		if (!mm)
+		if (!mm || s->procs[i].omitted)
 			continue;
 		ckpt_tlb_outdate(mm);
 		kthread_use_mm(mm);
@@ -306,7 +306,8 @@ static int take_all(struct ckpt_session *s)
 
 	ret = ckpt_freezer_check(s);
 	for (i = 0; i < s->nr_procs && !ret; i++)
-		ret = take_mm(s, &s->procs[i]);
+		if (!s->procs[i].omitted)
+			ret = take_mm(s, &s->procs[i]);
 	if (!ret)
 		ret = ckpt_shm_take(s);
 	if (!ret)

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 #include "tasks.h"
+#include <linux/bsearch.h>
 #include <linux/cgroup.h>
 #include <linux/pid_namespace.h>
 #include <linux/sched/mm.h>
@@ -232,14 +233,32 @@ int ckpt_tasks_collect(struct ckpt_session *s)
 		return ret;
 	sort(s->procs, s->nr_procs, sizeof(*s->procs), cmp_pid, NULL);
 	for (i = 0; i < s->nr_procs; i++) {
-		if (!s->procs[i].pid)
-			return ckpt_fail(s, -EPERM, CKPT_REASON_PERM, NULL,
-					 "a process of the job is outside of the caller's pid namespace");
 		ret = collect_threads(s, &s->procs[i]);
 		if (ret)
 			return ret;
 	}
 	return 0;
+}
+
+/**
+ * ckpt_tasks_find() - the process of the job that a task belongs to
+ * @s: the session, processes collected
+ * @t: the task
+ *
+ * Context: RCU read lock held.
+ *
+ * Return: it; NULL for none, or one that the owner does not see.
+ */
+const struct ckpt_process *ckpt_tasks_find(struct ckpt_session *s, struct task_struct *t)
+{
+	struct ckpt_process key = { .pid = task_tgid_nr_ns(t, s->pid_ns) };
+	const struct ckpt_process *p;
+
+	RCU_LOCKDEP_WARN(!rcu_read_lock_held(), "the task may go away");
+	if (!key.pid)
+		return NULL;
+	p = bsearch(&key, s->procs, s->nr_procs, sizeof(key), cmp_pid);
+	return p && p->leader == t->group_leader ? p : NULL;
 }
 
 /**

@@ -62,6 +62,7 @@ controls=(	# PROGRAM KIND ROW, "-" where ckctl's table has none
 	"creds no-new-privs cred"
 	"creds capabilities cred"
 	"syscalls timeouts -"
+	"relaunch relaunch clients of job steps"
 )
 hang_s=$((6 * ${TIMEOUT_FACTOR:-1}))	# a program that hangs has not passed either
 

@@ -18,7 +18,7 @@ programs=("$@")
 	regs threads memory advice shm signals timers
 	pids orphans zombies stopped exited_main attributes creds
 	files removed tempfiles pipes fifos events
-	syscalls fragile
+	syscalls fragile relaunch
 )
 
 for p in "${programs[@]}"; do

@@ -163,6 +163,8 @@ check "root restarts a user's job" users_job threads
 job_cleanup threads
 check "in a pid namespace, too" users_job pids --pid-namespace=always
 job_cleanup pids
+check "with the client of a job step" users_job relaunch
+job_cleanup relaunch
 check "the image was made by the user" made_by_user
 job_cleanup regs
 check "a user's image that says root" crafted_uid

@@ -277,7 +277,7 @@ if [ $who = forbidden ]; then
 	give_ids regs
 	finish
 fi
-for p in pids threads; do
+for p in pids threads relaunch; do
 	check "$who: $p: restarted although its ids are taken" taken $p
 	check "$who: $p: checkpointed from outside" made_inside $p
 	job_cleanup $p

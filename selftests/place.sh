@@ -4,7 +4,8 @@
 # shellcheck disable=SC2317,SC2086 # check() calls the functions; what is unquoted is one word
 #
 # A restart in another place, or with fewer rights, than the checkpoint: CPU
-# affinity is clipped to what there is, and what may not be given is told.
+# affinity is clipped to what there is, what may not be given is told, and another
+# kernel's vdso is replaced.
 
 # shellcheck source=selftests/lib.sh
 . "$(dirname "$0")/lib.sh"
@@ -76,6 +77,16 @@ all_rights() {
 	expect State "S (sleeping)"
 }
 
+# All code of that kernel's vdso traps: this kernel's must be called in its place; and
+# so on in an image of that.
+other_kernel() {	# PROGRAM
+	job_start "$1" "$1" && job_create "$1" && job_kill "$1" &&
+		"$bin/alter" "$images/$1.ckpt" without vdso-code && job_restart "$1" && job_works "$1" &&
+		job_create "$1" && job_works "$1" && job_kill "$1" && job_restart "$1" && job_works "$1" &&
+		"$bin/alter" "$images/$1.ckpt" without vdso-code && job_kill "$1" && job_restart "$1" &&
+		job_works "$1" && job_end "$1"
+}
+
 if [ "$(nproc)" -lt 2 ]; then
 	echo "1..0 # SKIP there is one CPU only"
 	exit 4
@@ -85,4 +96,8 @@ check "what was bound to a CPU is so again, or to what there is" bound
 check "what may not be given is told, and the job goes on" fewer_rights
 check "root gives it" all_rights
 job_cleanup place
+for p in clock threads; do
+	check "an image of another kernel: $p" other_kernel $p
+	job_cleanup $p
+done
 finish

@@ -10,7 +10,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
-#include <stdarg.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -26,8 +25,7 @@
 #include <netlink/attr.h>
 #include <netlink/msg.h>
 
-#include "nl.h"
-#include "out.h"
+#include "session.h"
 
 #define MB (1024 * 1024UL)
 #define REGION (12 * MB)
@@ -140,31 +138,11 @@ static bool wait_passes(const struct shape *shape)
 
 /* ---- results ---- */
 
-static int nr_tests, nr_failed;
-static char reason[256];
-
-static int because(const char *fmt, ...)
-{
-	va_list ap;
-
-	va_start(ap, fmt);
-	if (!reason[0])
-		vsnprintf(reason, sizeof(reason), fmt, ap);
-	va_end(ap);
-	return -1;
-}
-
 static void result(int failed, const char *what, const char *detail)
 {
 	if (shared->wrong[0])
 		failed = because("%s", shared->wrong);
-	nr_tests++;
-	nr_failed += !!failed;
-	if (failed)
-		printf("# %s\n", reason[0] ? reason : "what came before it failed");
-	printf("%sok %d - %s%s\n", failed ? "not " : "", nr_tests, what, detail);
-	reason[0] = '\0';
-	fflush(stdout);
+	ss_result(failed, what, detail);
 }
 
 /* ---- a snapshot that was written ---- */
@@ -174,8 +152,7 @@ struct copy {
 	uint64_t pos, index_pos;	/* of a stream: where the next goes */
 	struct ckpt_rec_pages *pages;
 	size_t nr_pages;
-	uint8_t *records;
-	size_t records_len;
+	struct ss_records records;
 	uint64_t nr_copied, nr_shared;
 };
 
@@ -201,7 +178,7 @@ static void copy_close(struct copy *c)
 	close(c->page_fd);
 	close(c->index_fd);
 	free(c->pages);
-	free(c->records);
+	free(c->records.data);
 }
 
 /* The run that covers @addr, or NULL; runs are ascending. */
@@ -284,89 +261,32 @@ static int compare(const struct copy *a, const struct copy *b)
 
 static int compare_records(const struct copy *a, const struct copy *b)
 {
-	if (!a->records_len || a->records_len != b->records_len ||
-	    memcmp(a->records, b->records, a->records_len) != 0)
+	if (!a->records.len || a->records.len != b->records.len ||
+	    memcmp(a->records.data, b->records.data, a->records.len) != 0)
 		return because("the records of two snapshots in one freeze differ");
 	return 0;
 }
 
 /* ---- requests ---- */
 
-static int add_records(struct nlattr **tb, void *arg)
-{
-	struct copy *c = arg;
-	size_t len;
-	uint8_t *more;
-
-	if (!tb[CKPT_A_RECORDS])
-		return 0;
-	len = (size_t)nla_len(tb[CKPT_A_RECORDS]);
-	more = realloc(c->records, c->records_len + len);
-	if (!more)
-		return CK_FAILED;
-	memcpy(more + c->records_len, nla_data(tb[CKPT_A_RECORDS]), len);
-	c->records = more;
-	c->records_len += len;
-	return 0;
-}
-
-static int request(struct nl *nl, struct nl_msg *msg, enum ckpt_event want, struct nl_event *ev)
-{
-	int rc = msg ? nl_request(nl, msg, NULL, NULL) : CK_FAILED;
-
-	return rc ? rc : nl_wait(nl, want, 60000, NULL, ev);
-}
-
 static int freeze(struct nl *nl)
 {
-	struct nl_event ev = { 0 };
-	struct nl_msg *msg = nl_new(nl, CKPT_CMD_FREEZE);
-	int fd = open(CGROUP, O_RDONLY | O_DIRECTORY | O_CLOEXEC), fds[MAX_PROCESSES], rc;
-	size_t nr;
+	int pids[MAX_PROCESSES], nr = ss_freeze(nl, CGROUP, pids, MAX_PROCESSES);
 
-	nla_put_s32(msg, CKPT_A_CGROUP_FD, fd);
-	rc = request(nl, msg, CKPT_EVENT_FROZEN, &ev);
-	close(fd);
-	if (rc)
-		return because("the job cannot be frozen");
-	if (ev.nr_pids > MAX_PROCESSES)
-		return because("%zu processes were frozen", ev.nr_pids);
-	nr = ev.nr_pids;
-	for (size_t i = 0; i < nr; i++) {
-		char path[64];
-
-		snprintf(path, sizeof(path), "/proc/%d/mem", ev.pids[i]);
-		fds[i] = open(path, O_RDONLY | O_CLOEXEC);
-	}
-	msg = nl_new(nl, CKPT_CMD_PROVE);
-	nla_put(msg, CKPT_A_MEM_FDS, (int)(nr * sizeof(fds[0])), fds);
-	rc = nl_request(nl, msg, NULL, NULL);
-	for (size_t i = 0; i < nr; i++)
-		close(fds[i]);
-	return rc ? because("the proof was refused") : 0;
+	if (nr < 0)
+		return nr;
+	return ss_prove(nl, pids, nr, "mem", false) ? because("the proof was refused") : 0;
 }
 
 static int take(struct nl *nl, struct copy *c, enum ckpt_mode mode)
 {
-	struct nl_msg *msg = nl_new(nl, CKPT_CMD_SNAPSHOT);
 	struct nl_event ev = { 0 };
 
-	nla_put_u32(msg, CKPT_A_MODE, mode);
-	if (request(nl, msg, CKPT_EVENT_SNAPPED, &ev))
+	if (ss_snapshot(nl, mode, &ev))
 		return because("the snapshot failed");
 	c->nr_copied = ev.nr_copied;
 	c->nr_shared = ev.nr_shared;
-	if (nl_fetch(nl, nl_new(nl, CKPT_CMD_DUMP), add_records, c))
-		return because("the records cannot be fetched");
-	return 0;
-}
-
-static int thaw(struct nl *nl)
-{
-	struct nl_event ev = { 0 };
-
-	return request(nl, nl_new(nl, CKPT_CMD_THAW), CKPT_EVENT_THAWED, &ev) ?
-	       because("the job cannot be thawed") : 0;
+	return ss_fetch(nl, CKPT_CMD_DUMP, &c->records);
 }
 
 static int put_stream(const struct ckpt_rec_pages *owner, const void *runs, size_t nr_runs,
@@ -430,7 +350,7 @@ static int one_round(const struct shape *shape, struct copy *held, struct copy *
 	if (nl_open(&nl))
 		return because("no connection to the module");
 	if (!freeze(nl) && !take(nl, held, CKPT_MODE_HELD) && !write_copy(nl, held, false) &&
-	    !take(nl, cow, CKPT_MODE_COW) && !thaw(nl))
+	    !take(nl, cow, CKPT_MODE_COW) && !ss_thaw(nl))
 		ret = wait_passes(shape) ? write_copy(nl, cow, shape->stream) :
 					   because("the job does not run on");
 	nl_end(nl);
@@ -523,6 +443,5 @@ int main(void)
 	for (i = 0; i < sizeof(shapes) / sizeof(shapes[0]); i++)
 		test(&shapes[i]);
 	rmdir(CGROUP);
-	printf("1..%d\n", nr_tests);
-	return nr_failed ? 1 : 0;
+	return ss_done();
 }

@@ -187,9 +187,10 @@ refuse:
 
 static int compare_mm(const void *a, const void *b)
 {
-	unsigned long x = *(const unsigned long *)a, y = *(const unsigned long *)b;
+	const struct ckpt_process *x = *(struct ckpt_process *const *)a;
+	const struct ckpt_process *y = *(struct ckpt_process *const *)b;
 
-	return x < y ? -1 : x > y;
+	return x->mm < y->mm ? -1 : x->mm > y->mm;
 }
 
 /**
@@ -197,30 +198,28 @@ static int compare_mm(const void *a, const void *b)
  * @s: the session
  *
  * A vfork(2) child that has not yet called exec, for one.  Tasks outside of the
- * job are looked at when it is frozen.
+ * job are looked at when it is frozen.  Only those that are all left out may.
  *
  * Return: 0 or a noted failure.
  */
 int ckpt_process_check_sharing(struct ckpt_session *s)
 {
-	unsigned long *mms = kvmalloc_array(s->nr_procs, sizeof(*mms), GFP_KERNEL);
-	unsigned long shared = 0;
+	struct ckpt_process **by_mm, *shares = NULL;
 	unsigned int i;
 
-	if (!mms)
+	by_mm = kvmalloc_array(s->nr_procs, sizeof(*by_mm), GFP_KERNEL);
+	if (!by_mm)
 		return ckpt_fail(s, -ENOMEM, CKPT_REASON_NOMEM, NULL, "no memory for the task list");
 	for (i = 0; i < s->nr_procs; i++)
-		mms[i] = (unsigned long)s->procs[i].mm;
-	sort(mms, s->nr_procs, sizeof(*mms), compare_mm, NULL);
-	for (i = 1; i < s->nr_procs && !shared; i++)
-		if (mms[i] == mms[i - 1])
-			shared = mms[i];
-	kvfree(mms);
-	if (!shared)
+		by_mm[i] = &s->procs[i];
+	sort(by_mm, s->nr_procs, sizeof(*by_mm), compare_mm, NULL);
+	for (i = 1; i < s->nr_procs && !shares; i++)
+		if (by_mm[i]->mm == by_mm[i - 1]->mm && !(by_mm[i]->omitted && by_mm[i - 1]->omitted))
+			shares = by_mm[i]->omitted ? by_mm[i - 1] : by_mm[i];
+	kvfree(by_mm);
+	if (!shares)
 		return 0;
-	for (i = 0; (unsigned long)s->procs[i].mm != shared; i++)
-		;
-	return ckpt_fail(s, -EAGAIN, CKPT_REASON_UNSUPPORTED, s->procs[i].leader,
+	return ckpt_fail(s, -EAGAIN, CKPT_REASON_UNSUPPORTED, shares->leader,
 			 "it shares its memory with another process of the job (vfork?): try again");
 }
 

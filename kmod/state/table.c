@@ -32,6 +32,8 @@ const struct ckpt_state_ops *const ckpt_state_table[] = {
  * ckpt_state_check() - can every process of the session be saved?
  * @s: the session, frozen and proved
  *
+ * What is left out need only not share memory with what is not.
+ *
  * Return: 0 or a noted failure that names the first obstacle.
  */
 int ckpt_state_check(struct ckpt_session *s)
@@ -43,6 +45,8 @@ int ckpt_state_check(struct ckpt_session *s)
 	for (i = 0; i < s->nr_procs; i++) {
 		if (ckpt_session_stopped(s))
 			return -ECANCELED;
+		if (s->procs[i].omitted)
+			continue;
 		for (ops = ckpt_state_table; *ops; ops++) {
 			ret = (*ops)->check ? (*ops)->check(s, &s->procs[i]) : 0;
 			if (ret)
@@ -92,6 +96,8 @@ int ckpt_state_dump(struct ckpt_session *s)
 
 	ckpt_mapped_begin(s);
 	for (i = 0; i < s->nr_procs && !ret; i++) {
+		if (s->procs[i].omitted)
+			continue;
 		ret = ckpt_session_stopped(s) ? -ECANCELED : dump_process(s, &s->procs[i]);
 		cond_resched();
 	}

@@ -3,7 +3,8 @@
  * Saved: what a dead child still has: its ids, and how it ended.
  *
  * Not saved: the resources that it used.  Nor a dead child whose parent is
- * outside of the job: that one lives on and waits for it.
+ * outside of the job: that one lives on and waits for it; or whose parent is left
+ * out of the image.
  *
  * Restored by a skeleton that ends in the same way.
  */
@@ -14,11 +15,26 @@
 #include <linux/sched/task.h>
 #include "report.h"
 #include "session.h"
+#include "tasks.h"
+
+static bool is_left_out(struct ckpt_session *s, struct task_struct *t)
+{
+	const struct ckpt_process *parent;
+	bool ret;
+
+	rcu_read_lock();
+	parent = ckpt_tasks_find(s, rcu_dereference(t->real_parent));
+	ret = !parent || parent->omitted;
+	rcu_read_unlock();
+	return ret;
+}
 
 static int dump_one(struct ckpt_session *s, struct task_struct *t)
 {
 	struct ckpt_rec_zombie *rec;
 
+	if (is_left_out(s, t))
+		return 0;
 	if (t->ptrace)
 		return ckpt_fail(s, -EOPNOTSUPP, CKPT_REASON_UNSUPPORTED, t,
 				 "it was being traced when it ended: detach the debugger and try again");

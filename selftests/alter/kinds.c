@@ -2,6 +2,7 @@
 /* Kind by kind: neutral values instead of the saved ones. */
 #include "kinds.h"
 
+#include <elf.h>
 #include <fcntl.h>
 #include <linux/ckpt_image.h>
 #include <signal.h>
@@ -351,6 +352,31 @@ static enum verdict no_watches(void *payload, uint64_t *len)
 	return KEEP;
 }
 
+/* Of another kernel: all of its code traps, so that whoever runs it is found out. */
+static enum verdict no_vdso_code(void *payload, uint64_t *len)
+{
+	const Elf64_Ehdr *head = payload;
+	const Elf64_Shdr *sections = (void *)((char *)payload + head->e_shoff);
+	size_t i;
+
+	(void)len;
+	for (i = 0; i < head->e_shnum; i++) {
+		if (sections[i].sh_type != SHT_PROGBITS || !(sections[i].sh_flags & SHF_EXECINSTR))
+			continue;
+		memset((char *)payload + sections[i].sh_offset, 0xcc, sections[i].sh_size);
+		nr_changed++;
+	}
+	return KEEP;
+}
+
+static enum verdict no_vdso_symbols(void *payload, uint64_t *len)
+{
+	(void)len;
+	((Elf64_Ehdr *)payload)->e_shnum = 0;
+	nr_changed++;
+	return KEEP;
+}
+
 const struct kind kinds[] = {
 	{ "xstate", CKPT_REC_XSTATE, no_xstate },
 	{ "registers", CKPT_REC_REGS, no_registers },
@@ -395,5 +421,7 @@ const struct kind kinds[] = {
 	{ "timerfds", CKPT_REC_TIMERFD, no_expiry },
 	{ "signalfds", CKPT_REC_SIGNALFD, no_mask },
 	{ "watches", CKPT_REC_EPOLL, no_watches },
+	{ "vdso-code", CKPT_REC_VDSO, no_vdso_code },
+	{ "vdso-symbols", CKPT_REC_VDSO, no_vdso_symbols },
 	{ 0 },
 };

@@ -42,8 +42,10 @@ static const struct page_kind {
 	{ "shm", CKPT_PAGES_SHM, 1 },
 };
 
-/* One more kind: each descriptor gets an open file description of its own. */
+/* Two more kinds: each descriptor gets an open file description of its own; what is
+ * started anew is not there. */
 #define SHARING "sharing"
+#define RELAUNCH "relaunch"
 
 /* ---- files in memory ---- */
 
@@ -148,6 +150,38 @@ static void unshare(const struct blob *from, struct blob *to)
 	}
 }
 
+/* Is there a CKPT_REC_RELAUNCH of the process that the record @r is about? */
+static bool is_relaunched(const struct blob *b, const struct ckpt_record *r)
+{
+	const struct ckpt_record *other = NULL;
+
+	while ((other = next_record(b, other)))
+		if (other->type == CKPT_REC_RELAUNCH && memcmp(other + 1, r + 1, sizeof(int32_t)) == 0)
+			return true;
+	return false;
+}
+
+static void drop_relaunched(const struct blob *from, struct blob *to)
+{
+	const struct ckpt_record *r = NULL;
+
+	while ((r = next_record(from, r)))
+		switch (r->type) {
+		case CKPT_REC_RELAUNCH:
+			nr_changed++;
+			break;
+		case CKPT_REC_CRED:
+		case CKPT_REC_FS:
+		case CKPT_REC_RLIMITS:
+		case CKPT_REC_FD:
+			if (is_relaunched(from, r))
+				break;
+			/* fall through */
+		default:
+			append(to, r, r + 1);
+		}
+}
+
 static void change_records(const struct blob *from, struct blob *to, const struct kind *kind)
 {
 	const struct ckpt_record *r = NULL;
@@ -211,9 +245,12 @@ static bool apply(const char *name, const struct blob *records, struct blob *cha
 			change_records(records, changed, &kinds[i]);
 			return true;
 		}
-	if (strcmp(name, SHARING) != 0)
+	if (strcmp(name, SHARING) == 0)
+		unshare(records, changed);
+	else if (strcmp(name, RELAUNCH) == 0)
+		drop_relaunched(records, changed);
+	else
 		return false;
-	unshare(records, changed);
 	return true;
 }
 
@@ -223,6 +260,17 @@ static void sum(struct manifest_file *file, const struct blob *b)
 {
 	file->bytes = b->len;
 	file->xxh64 = XXH64(b->data, b->len, 0);
+}
+
+/* The manifest tells which kernel's it is. */
+static void sum_vdso(struct image_meta *meta, const struct blob *records)
+{
+	const struct ckpt_record *r = NULL;
+
+	while ((r = next_record(records, r)))
+		if (r->type == CKPT_REC_VDSO)
+			snprintf(meta->vdso, sizeof(meta->vdso), "%016" PRIx64,
+				 (uint64_t)XXH64(r + 1, r->len, 0));
 }
 
 static int without(int dir, const char *path, const char *name)
@@ -256,6 +304,7 @@ static int without(int dir, const char *path, const char *name)
 	store(gen_dir, DIR_INDEX, &index);
 	sum(&gen->records, &changed);
 	sum(&gen->index, &index);
+	sum_vdso(&gen->meta, &changed);
 	if (manifest_write(m, dir, path))
 		return 2;
 	printf("%u changes\n", nr_changed);
@@ -290,6 +339,7 @@ int main(int argc, char **argv)
 		for (i = 0; i < sizeof(page_kinds) / sizeof(page_kinds[0]); i++)
 			puts(page_kinds[i].name);
 		puts(SHARING);
+		puts(RELAUNCH);
 		return 0;
 	}
 	if (argc < 3 || (strcmp(argv[2], "sum") != 0 && argc != 4)) {

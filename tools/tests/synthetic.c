@@ -294,6 +294,19 @@ static int put_objects(struct image_writer *w)
 	return rc ? rc : image_put(w, CKPT_REC_PIPE, &pipe, sizeof(pipe), "bytes", 5);
 }
 
+static int put_relaunch(struct image_writer *w)
+{
+	static const char tail[] = "/usr/bin/srun" "ckpt-step:17.0" "srun\0-n2\0./a.out\0" "HOME=/\0A=b=c";
+	struct ckpt_rec_relaunch rec = {
+		.pid = SYNTHETIC_ANEW, .ppid = SYNTHETIC_PID, .pgid = SYNTHETIC_PID,
+		.sid = SYNTHETIC_PID, .exit_signal = 17, .nice = 5, .oom_score_adj = 100,
+		.exe_len = 13, .mark_len = 14, .args_len = 17, .env_len = 13,
+		.blocked = 1 << 9, .ignored = 1, .comm = "srun",
+	};
+
+	return image_put(w, CKPT_REC_RELAUNCH, &rec, sizeof(rec), tail, sizeof(tail));
+}
+
 int synthetic_fill(struct image_writer *w, uint32_t seed, struct image_meta *meta)
 {
 	static char *argv[] = { (char *)"program", (char *)"--option", (char *)"gr\xfc\xdf", NULL };
@@ -307,6 +320,10 @@ int synthetic_fill(struct image_writer *w, uint32_t seed, struct image_meta *met
 		rc = put_process_by_id(w, SYNTHETIC_PID);
 	if (rc == CK_OK)
 		rc = put_process_by_id(w, SYNTHETIC_PID + 1);
+	if (rc == CK_OK)
+		rc = put_relaunch(w);
+	if (rc == CK_OK)
+		rc = put_process_by_id(w, SYNTHETIC_ANEW);
 	memset(meta, 0, sizeof(*meta));
 	strcpy(meta->id, "job");
 	strcpy(meta->cgroup, "/sys/fs/cgroup/job");
@@ -385,7 +402,7 @@ bool synthetic_matches(const struct image *img, uint32_t seed)
 	struct match m = { .seed = seed };
 	size_t i, k;
 
-	if (img->meta.time != 1700000000 + seed || img->nr_processes != 2 || img->nr_shms != 2)
+	if (img->meta.time != 1700000000 + seed || img->nr_processes != 3 || img->nr_shms != 2)
 		return false;
 	for (i = 0; i < 2; i++)
 		for (k = 0; k < img->processes[i].nr_pages; k++) {

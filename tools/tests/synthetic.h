@@ -9,6 +9,7 @@
 #include "image/image.h"
 
 #define SYNTHETIC_PID	1000	/* and its child, one higher */
+#define SYNTHETIC_ANEW	(SYNTHETIC_PID + 60)	/* its child, too: one that is started anew */
 
 /* Of its temporary file: the second object, the second file. */
 #define SYNTHETIC_TEMP_SIZE	0x3800

@@ -205,6 +205,41 @@ static const struct {
 	{ "a negative position", CKPT_REC_FILE, 1, IN(file, pos), ~0ULL, CK_DAMAGED },
 	{ "a pipe that is not there", CKPT_REC_FILE, 2, IN(file, object), 56, CK_DAMAGED },
 	{ "standard stream 3", CKPT_REC_FILE, 0, IN(file, object), 3, CK_DAMAGED },
+	{ "a process to start anew with the pid of another", CKPT_REC_RELAUNCH, 0, IN(relaunch, pid),
+	  SYNTHETIC_PID, CK_DAMAGED },
+	{ "one with the id of a thread", CKPT_REC_RELAUNCH, 0, IN(relaunch, pid), SYNTHETIC_PID + 101,
+	  CK_DAMAGED },
+	{ "one that is its own parent", CKPT_REC_RELAUNCH, 0, IN(relaunch, ppid), SYNTHETIC_ANEW,
+	  CK_DAMAGED },
+	{ "one that is another's parent", CKPT_REC_PROCESS, 1, IN(process, ppid), SYNTHETIC_ANEW,
+	  CK_DAMAGED },
+	{ "one that has a zombie", CKPT_REC_ZOMBIE, 0, IN(zombie, ppid), SYNTHETIC_ANEW, CK_DAMAGED },
+	{ "one that has pages", CKPT_REC_PAGES, 1, IN(pages, owner), SYNTHETIC_ANEW, CK_DAMAGED },
+	{ "one with an exit signal 65", CKPT_REC_RELAUNCH, 0, IN(relaunch, exit_signal), 65, CK_DAMAGED },
+	{ "one with a nice value of -21", CKPT_REC_RELAUNCH, 0, IN(relaunch, nice), 0xffffffeb,
+	  CK_DAMAGED },
+	{ "one with an oom_score_adj of 1001", CKPT_REC_RELAUNCH, 0, IN(relaunch, oom_score_adj), 1001,
+	  CK_DAMAGED },
+	{ "a program beyond the record", CKPT_REC_RELAUNCH, 0, IN(relaunch, exe_len), 0xffffffff,
+	  CK_DAMAGED },
+	{ "a program that has the mark in it", CKPT_REC_RELAUNCH, 0, IN(relaunch, exe_len), 14,
+	  CK_DAMAGED },
+	{ "a mark beyond the record", CKPT_REC_RELAUNCH, 0, IN(relaunch, mark_len), 0xfffffff0,
+	  CK_DAMAGED },
+	{ "arguments beyond the record", CKPT_REC_RELAUNCH, 0, IN(relaunch, args_len), 1 << 20,
+	  CK_DAMAGED },
+	{ "an environment that wraps", CKPT_REC_RELAUNCH, 0, IN(relaunch, env_len), 0xffffffff,
+	  CK_DAMAGED },
+	{ "an environment without an end", CKPT_REC_RELAUNCH, 0,
+	  sizeof(struct ckpt_rec_relaunch) + 56, 1, 'x', CK_DAMAGED },
+	{ "arguments without an end", CKPT_REC_RELAUNCH, 0, sizeof(struct ckpt_rec_relaunch) + 43, 1,
+	  'x', CK_DAMAGED },
+	{ "a program with a relative path", CKPT_REC_RELAUNCH, 0, sizeof(struct ckpt_rec_relaunch), 1,
+	  'x', CK_DAMAGED },
+	{ "another mark", CKPT_REC_RELAUNCH, 0, sizeof(struct ckpt_rec_relaunch) + 13, 1, 'x',
+	  CK_DAMAGED },
+	{ "limits of one that is saved", CKPT_REC_RLIMITS, 2, IN(rlimits, pid), SYNTHETIC_PID,
+	  CK_DAMAGED },
 	{ "a pipe with more than fits", CKPT_REC_PIPE, 0, IN(pipe, capacity), 4, CK_DAMAGED },
 	{ "bytes beyond the record", CKPT_REC_PIPE, 0, IN(pipe, data_len), 0xffffffff, CK_DAMAGED },
 };
@@ -349,7 +384,8 @@ static void use(void)
 	fail_capture(sentence, sizeof(sentence));
 	image_verify_pages(img, 2);
 	for (i = 0; i < img->nr_processes; i++)
-		if (core_notes(&notes, img, &img->processes[i]) == CK_OK)
+		if (!img->processes[i].relaunch &&
+		    core_notes(&notes, img, &img->processes[i]) == CK_OK)
 			free(notes.data);
 	fail_capture(NULL, 0);
 	image_close(img);

@@ -42,6 +42,14 @@ static void reads_back(void)
 	   "a pipe and the bytes in it");
 	ok(img->generations[0].number == 1 && p->pages[0]->generation == 1,
 	   "the generation is filled in");
+	p = &img->processes[2];
+	ok(img->nr_relaunched == 1 && p->relaunch && p->rec->pid == SYNTHETIC_ANEW && !p->mm &&
+	   p->nr_threads == 0 && p->nr_fds == 3 && p->cred && strcmp(p->rec->comm, "srun") == 0,
+	   "a process that is started anew");
+	ok(strcmp(p->exe, "/usr/bin/srun") == 0 && strcmp(p->relaunch->mark, "ckpt-step:17.0") == 0 &&
+	   strcmp(p->relaunch->argv[2], "./a.out") == 0 && !p->relaunch->argv[3] &&
+	   strcmp(p->relaunch->envp[1], "A=b=c") == 0 && !p->relaunch->envp[2],
+	   "its program, mark, arguments and environment");
 	image_close(img);
 }
 

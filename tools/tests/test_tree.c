@@ -17,15 +17,18 @@ struct row {
 };
 
 static struct tree tree;
+static size_t nr_relaunched;	/* of the rows, the last ones */
 
 /* Plan a tree of rows; the exit code. */
 static int plan(const struct row *rows, size_t nr)
 {
+	static struct image_relaunch relaunch;
 	static struct ckpt_rec_process recs[MAX];
 	static struct ckpt_rec_thread thread_recs[MAX];
 	static struct image_thread threads[MAX];
 	static struct image_process processes[MAX];
-	struct image image = { .processes = processes, .nr_processes = nr };
+	struct image image = { .processes = processes, .nr_processes = nr,
+			       .nr_relaunched = nr_relaunched };
 	char sentence[256];
 	size_t i;
 	int rc;
@@ -40,6 +43,8 @@ static int plan(const struct row *rows, size_t nr)
 		processes[i] = (struct image_process){
 			.rec = &recs[i], .threads = &threads[i], .nr_threads = 1,
 		};
+		if (i >= nr - nr_relaunched)
+			processes[i] = (struct image_process){ .rec = &recs[i], .relaunch = &relaunch };
 	}
 	tree_free(&tree);
 	fail_capture(sentence, sizeof(sentence));
@@ -98,6 +103,20 @@ static void test_daemon(void)
 	   "a stand-in leads it and clones the daemon beside itself");
 }
 
+static void test_relaunched(void)
+{
+	nr_relaunched = 1;
+	ok(PLAN({ P(1), 1, 7, 7 }, { P(3), P(1), P(2), 7 }, { P(2), P(1), P(2), 7 }) == CK_OK &&
+	   tree.nr == 3 && tree.nodes[2].process->relaunch && tree.nodes[2].parent == 0 &&
+	   tree.nodes[1].pgid == P(2), "a client of a job step that leads a group");
+	ok(tree.nr_threads == 2 && tree.main == P(1), "it has no threads");
+	ok(PLAN({ P(1), 1, 7, 7 }, { P(0), 1, 7, 7 }) == CK_OK && tree.main == P(1),
+	   "it does not stand for the job, also where nobody else has a lower pid");
+	ok(PLAN({ P(1), 1, 7, 7 }, { P(1), 1, 7, 7 }) == CK_DAMAGED, "one with the id of another");
+	ok(PLAN({ P(0), 1, 7, 7 }) == CK_DAMAGED, "none but that");
+	nr_relaunched = 0;
+}
+
 static void test_hostile(void)
 {
 	ok(PLAN({ P(0), P(1), 7, 7 }, { P(1), P(0), 7, 7 }) == CK_DAMAGED, "a circle of parents");
@@ -113,6 +132,7 @@ int main(void)
 	test_sessions();
 	test_groups();
 	test_daemon();
+	test_relaunched();
 	test_hostile();
 	tree_free(&tree);
 	return done();

@@ -23,11 +23,18 @@
  * CHECKPOINT
  *
  *   FREEZE    CGROUP_FD, [FREEZE_MS], [DEADLINE_MS]           -> FROZEN
- *             PID_LIST: s32[] of the frozen thread group leaders;
+ *             PID_LIST: s32[] of the frozen thread group leaders that have a pid
+ *             where the caller lives;
  *             LEAVE_FROZEN when the cgroup was frozen before
- *   PROVE     MEM_FDS: s32[] of /proc/PID/mem files opened by the caller, the
+ *   PROVE     MEM_FDS, [OMIT]
+ *             MEM_FDS: s32[] of /proc/PID/mem files opened by the caller, the
  *             proof that the caller may ptrace these processes; all frozen
- *             processes must be proved before SNAPSHOT.  May be repeated.
+ *             processes must be proved before SNAPSHOT.  With OMIT they stand
+ *             still with the others, but SNAPSHOT leaves them out: neither are
+ *             they looked at, nor have they, or their dead children, records or
+ *             pages.  Their other children keep their ids as parents.  A process
+ *             without a pid where the caller lives can only be left out.  May be
+ *             repeated; what was said last of a process counts.
  *   SNAPSHOT  MODE                                            -> SNAPPED
  *             NR_PAGES, NR_SHARED (held copy-on-write), NR_COPIED
  *   DUMP      a netlink dump (NLM_F_DUMP): each message has one CKPT_A_RECORDS
@@ -78,7 +85,7 @@
 #define CKPT_GENL_VERSION	1
 
 /* Bumped when a request's or record's meaning changes; equal on both sides. */
-#define CKPT_ABI		1
+#define CKPT_ABI		2
 
 /* Limits, stated so that both sides refuse the same. */
 #define CKPT_MAX_FDS		1024	/* fds in one PROVE */
@@ -179,6 +186,7 @@ enum ckpt_cmd {
  * @CKPT_A_RSEQ_SIG: u32, its signature
  * @CKPT_A_STOPPED: u32, to a leader: its process is stopped; the signal that the parent
  *	has yet to be told of by wait(2), or 0
+ * @CKPT_A_OMIT: flag, of PROVE: leave these processes out
  * @__CKPT_A_MAX: one more than the last
  */
 enum ckpt_attr {
@@ -224,6 +232,7 @@ enum ckpt_attr {
 	CKPT_A_RSEQ_LEN,
 	CKPT_A_RSEQ_SIG,
 	CKPT_A_STOPPED,
+	CKPT_A_OMIT,
 	__CKPT_A_MAX,
 };
 #define CKPT_A_MAX (__CKPT_A_MAX - 1)
@@ -280,7 +289,7 @@ enum ckpt_event {
  * @CKPT_REASON_IO: writing or reading page data failed
  * @CKPT_REASON_NOMEM: the kernel had no memory for it
  * @CKPT_REASON_IMAGE: the restart's plan or state was refused
- * @CKPT_REASON_EMPTY: no task in the cgroup
+ * @CKPT_REASON_EMPTY: no task in the cgroup, or all of them are left out
  * @CKPT_REASON_BUSY: another session is at work on the cgroup
  */
 enum ckpt_reason {

@@ -23,9 +23,10 @@
  * bytes.  A CKPT_REC_PROCESS opens a process: all per-process records up to the
  * next one belong to it.  Likewise CKPT_REC_THREAD opens a thread of that
  * process.  Records with an id (SHM, FILE, PIPE) stand for objects that are
- * named by id elsewhere.  A CKPT_REC_ZOMBIE stands for itself.  A reader refuses
- * an image that has a record of an unknown type without CKPT_RECORD_OPTIONAL, and
- * skips one with it.
+ * named by id elsewhere.  A CKPT_REC_ZOMBIE stands for itself.  A CKPT_REC_RELAUNCH
+ * stands for a process that is not saved but started anew; those that are saved
+ * come before it.  A reader refuses an image that has a record of an unknown type
+ * without CKPT_RECORD_OPTIONAL, and skips one with it.
  *
  * Here are the records that the module writes; ckctl's are in ckpt_image_tool.h.
  */
@@ -81,6 +82,8 @@ struct ckpt_record {
  * @CKPT_REC_EPOLL: struct ckpt_rec_epoll, then struct ckpt_epoll_watch[]
  * @CKPT_REC_LOCK: struct ckpt_rec_lock
  * @CKPT_REC_CPUS: struct ckpt_rec_cpus, then the CPU mask, once
+ * @CKPT_REC_VDSO: the code of the kernel's vdso, an ELF object, once
+ * @CKPT_REC_RELAUNCH: struct ckpt_rec_relaunch, then program, mark, arguments, environment
  * @CKPT_REC_TEMPFILE: struct ckpt_rec_tempfile
  * @__CKPT_REC_MAX: one more than the last
  */
@@ -101,7 +104,7 @@ enum ckpt_record_type {
 	CKPT_REC_PAGES,
 	CKPT_REC_SCHED,
 	CKPT_REC_ZOMBIE,
-	/* made by ckctl; each begins with the pid it belongs to or an object id, but for CPUS */
+	/* made by ckctl; each begins with the pid it belongs to or an object id, but for CPUS, VDSO */
 	CKPT_REC_CRED = 64,
 	CKPT_REC_FS,
 	CKPT_REC_RLIMITS,
@@ -114,6 +117,8 @@ enum ckpt_record_type {
 	CKPT_REC_EPOLL,
 	CKPT_REC_LOCK,
 	CKPT_REC_CPUS,
+	CKPT_REC_VDSO,
+	CKPT_REC_RELAUNCH,
 	CKPT_REC_TEMPFILE,
 	__CKPT_REC_MAX,
 };

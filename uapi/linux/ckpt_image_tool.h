@@ -322,4 +322,47 @@ struct ckpt_rec_lock {
 	__s32 fd;
 };
 
+/* The name of a memfd by which the client of a job step says which one it has
+ * launched: CKPT_MARK_STEP "<job>.<step>". */
+#define CKPT_MARK_STEP		"ckpt-step:"
+#define CKPT_MAX_MARK		249	/* as memfd_create(2) */
+#define CKPT_MAX_ARGS		(8U << 20)	/* of arguments, of environment; more than exec(3) takes */
+
+/**
+ * struct ckpt_rec_relaunch - a process that is not saved: a restart runs its program anew
+ * @pid: its id; its CRED, FS, RLIMITS and FD name it as those of other processes do
+ * @ppid: its parent; it has no children itself
+ * @pgid: its process group
+ * @sid: its session
+ * @exit_signal: sent to the parent at exit
+ * @nice: …
+ * @oom_score_adj: as /proc/PID/oom_score_adj
+ * @exe_len: bytes of the path of the program after this struct, without a NUL
+ * @blocked: signals, bit n-1 for signal n
+ * @ignored: …
+ * @mark_len: bytes after the path: CKPT_MARK_STEP and what follows it, without a NUL;
+ *	0 for one without a mark
+ * @args_len: bytes after that: the arguments, each with its NUL
+ * @env_len: bytes after those: the environment that it was executed with, likewise
+ * @pad: zero
+ * @comm: its name, NUL terminated
+ */
+struct ckpt_rec_relaunch {
+	__s32 pid;
+	__s32 ppid;
+	__s32 pgid;
+	__s32 sid;
+	__s32 exit_signal;
+	__s32 nice;
+	__s32 oom_score_adj;
+	__u32 exe_len;
+	__u64 blocked;
+	__u64 ignored;
+	__u32 mark_len;
+	__u32 args_len;
+	__u32 env_len;
+	__u32 pad;
+	char comm[CKPT_COMM_LEN];
+};
+
 #endif /* _UAPI_LINUX_CKPT_IMAGE_TOOL_H */

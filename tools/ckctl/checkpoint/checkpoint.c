@@ -23,6 +23,7 @@
 #include "job/cgroup.h"
 #include "out.h"
 #include "state/contents.h"
+#include "state/omit.h"
 #include "state/places.h"
 
 /* Frozen on purpose while a disk is written to; our death thaws in any case. */
@@ -166,9 +167,10 @@ static void rehearse(struct checkpoint *c)
 		return;
 	for (i = 0; i < d.nr_procs; i++)
 		proc_move(&d.procs[i], &c->early[i]);
-	if (!state_check(&d))
+	if (!omit_find(&d) && !state_check(&d))
 		contents_rehearse(&d, c->writer);
 	/* The descriptors are to be used again. */
+	omit_undo(&d);
 	for (i = 0; i < d.nr_procs; i++)
 		proc_move(&c->early[i], &d.procs[i]);
 	d.nr_procs = 0;
@@ -217,7 +219,7 @@ static int prepare(struct checkpoint *c)
 /* ---- frozen ---- */
 
 /* Frozen is not a lock: SIGKILL still takes a process away. */
-static int gone(struct checkpoint *c, int err, const char *what, pid_t pid)
+int checkpoint_gone(struct checkpoint *c, int err, const char *what, pid_t pid)
 {
 	c->fleeting = err == ESRCH || err == ENOENT;
 	return fail_errno(err, "%s process %d", what, pid);
@@ -232,7 +234,7 @@ static int adopt_processes(struct checkpoint *c, const struct nl_event *ev)
 	d->streams = c->req->streams;
 	d->places = c->places;
 	d->cgroup_fd = c->cgroup_fd;
-	d->groups = c->req->groups;
+	d->groups = c->req->view.groups;
 	d->procs = calloc(ev->nr_pids ? ev->nr_pids : 1, sizeof(*d->procs));
 	if (!d->procs)
 		return fail(CK_FAILED, "out of memory");
@@ -248,57 +250,9 @@ static int adopt_processes(struct checkpoint *c, const struct nl_event *ev)
 			err = proc_open(p, ev->pids[i]);
 		d->nr_procs = i + 1;
 		if (err)
-			return gone(c, err, "cannot open", ev->pids[i]);
+			return checkpoint_gone(c, err, "cannot open", ev->pids[i]);
 	}
 	return CK_OK;
-}
-
-static int send_proofs(struct checkpoint *c)
-{
-	const struct dump *d = &c->dump;
-	int fds[CKPT_MAX_FDS];
-	struct nl_msg *msg;
-	size_t i, n;
-	int rc = CK_OK;
-
-	for (i = 0; i < d->nr_procs && !rc; i += n) {
-		for (n = 0; n < CKPT_MAX_FDS && i + n < d->nr_procs; n++)
-			fds[n] = d->procs[i + n].mem_fd;
-		msg = nl_new(c->nl, CKPT_CMD_PROVE);
-		if (!msg)
-			return CK_FAILED;
-		nla_put(msg, CKPT_A_MEM_FDS, (int)(n * sizeof(fds[0])), fds);
-		rc = nl_request(c->nl, msg, NULL, NULL);
-	}
-	return rc;
-}
-
-/* What was opened early proves nothing for a process that has called exec since. */
-static int prove(struct checkpoint *c)
-{
-	struct dump *d = &c->dump;
-	bool all = true;
-	size_t i;
-	int rc;
-
-	for (i = 0; i < d->nr_procs; i++)
-		all &= d->procs[i].mem_fd >= 0;
-	if (all) {
-		rc = send_proofs(c);
-		if (rc != CK_PERM)
-			return rc;
-	}
-	for (i = 0; i < d->nr_procs; i++) {
-		struct proc *p = &d->procs[i];
-
-		proc_follow(p);
-		if (p->mem_fd >= 0)
-			close(p->mem_fd);
-		p->mem_fd = openat(p->dir_fd, "mem", O_RDONLY | O_CLOEXEC);
-		if (p->mem_fd < 0)
-			return gone(c, errno, "you may not read the memory of", p->pid);
-	}
-	return send_proofs(c);
 }
 
 static int freeze(struct checkpoint *c)
@@ -328,6 +282,12 @@ static int freeze(struct checkpoint *c)
 		nla_put_flag(c->thaw, CKPT_A_LEAVE_FROZEN);
 	if (!rc)
 		rc = adopt_processes(c, &ev);
+	if (rc)
+		return rc;
+	rc = omit_find(&c->dump);
+	c->fleeting = rc == CK_NOTFOUND;
+	if (!rc && c->dump.nr_obstacles)
+		return CK_REFUSED;
 	return rc ? rc : prove(c);
 }
 

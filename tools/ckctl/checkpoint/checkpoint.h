@@ -7,6 +7,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "../job/enter.h"
+
 struct job_stream;
 
 struct checkpoint_request {
@@ -14,7 +16,7 @@ struct checkpoint_request {
 	const char *id;			/* name of the image */
 	const char *image_dir;
 	const struct job_stream *streams; /* [3], of its launch; NULL when not known */
-	const char *groups;		/* as job_enter() found them; NULL: look there */
+	struct job_view view;		/* as job_enter() found it */
 	unsigned int keep;		/* complete checkpoints kept, at least 1 */
 	uint64_t max_wait_ms;		/* for all of it; 0 for no limit */
 	bool stop;			/* write while frozen: the reference mode */

@@ -37,6 +37,12 @@ int checkpoint_wait(struct checkpoint *c, enum ckpt_event event, const struct nl
 		    struct nl_event *ev);
 int checkpoint_may_go_on(const struct checkpoint *c);
 
+/* What happened to process @pid may not happen again if it has only ended. */
+int checkpoint_gone(struct checkpoint *c, int err, const char *what, pid_t pid);
+
+/* prove.c: all frozen and sorted out, the right to read them, and what is to be left out. */
+int prove(struct checkpoint *c);
+
 /* save.c: all frozen, the contents of files that are to be in the image. */
 int save_contents(struct checkpoint *c, bool held);
 /* From the snapshot to the image, in this order: records or pages first. */

@@ -97,6 +97,18 @@ int save_contents(struct checkpoint *c, bool held)
 	return rc;
 }
 
+/* All processes have the same, that of the kernel: another one will have to stand in for it. */
+static int save_vdso(struct checkpoint *c)
+{
+	struct vdso code;
+	int rc = vdso_text(&code);
+
+	if (rc || !code.end)
+		return rc;
+	return image_put(c->writer, CKPT_REC_VDSO, (const void *)code.start, code.end - code.start,
+			 NULL, 0);
+}
+
 /* The module's records come first. */
 int save_records(struct checkpoint *c)
 {
@@ -107,6 +119,8 @@ int save_records(struct checkpoint *c)
 		return CK_FAILED;
 	rc = nl_fetch(c->nl, msg, take_records, c);
 	c->dump.writer = c->writer;
+	if (!rc)
+		rc = save_vdso(c);
 	return rc ? rc : state_dump(&c->dump);
 }
 
@@ -241,9 +255,12 @@ static int fill_meta(struct checkpoint *c)
 {
 	struct image_meta *m = &c->meta;
 	const struct proc *first = &c->dump.procs[0];
-	const char *uid = proc_status(first->status, "Uid");
 	struct utsname u;
+	const char *uid;
 
+	while (first->relaunch)
+		first++;
+	uid = proc_status(first->status, "Uid");
 	uname(&u);
 	snprintf(m->id, sizeof(m->id), "%s", c->req->id);
 	snprintf(m->cgroup, sizeof(m->cgroup), "%s", c->req->cgroup);

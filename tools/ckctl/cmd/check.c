@@ -54,7 +54,7 @@ int cmd_check(int argc, char **argv)
 	if (over)
 		return rc;
 	cmd_request(&req, &t, &job);
-	rc = job_enter(job.cgroup, &req.groups);
+	rc = job_enter(job.cgroup, &req.view);
 	if (rc)
 		return rc;
 	rc = checkpoint_make(&req, &res);

@@ -121,9 +121,9 @@ static const struct image_process *find(const struct image *img, const char *tex
 
 	if (*text && !*end)
 		for (i = 0; i < img->nr_processes; i++)
-			if (img->processes[i].rec->pid == pid)
+			if (img->processes[i].rec->pid == pid && !img->processes[i].relaunch)
 				return &img->processes[i];
-	fail(CK_NOTFOUND, "%s has no process %s; \"ckctl show\" lists its processes", img->path, text);
+	fail(CK_NOTFOUND, "%s has no memory of a process %s; \"ckctl show\" lists its processes", img->path, text);
 	return NULL;
 }
 

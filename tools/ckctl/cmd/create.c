@@ -140,7 +140,7 @@ int cmd_create(int argc, char **argv)
 	req.image_dir = job.image_dir;
 	if (!req.keep)
 		req.keep = job.keep;
-	rc = job_enter(job.cgroup, &req.groups);
+	rc = job_enter(job.cgroup, &req.view);
 	if (rc)
 		return rc;
 	rc = checkpoint_make(&req, &res);

@@ -241,20 +241,25 @@ static int tell(const struct restart *r, const struct job *job, const struct req
 		uint64_t ns)
 {
 	const struct image *img = r->image;
+	size_t nr_tasks = img->nr_processes - img->nr_relaunched;
+	char anew[48] = "";
 
 	if (out_json && q->detach)
-		return json_print(json_pack("{s:o, s:I, s:I, s:I, s:I, s:I, s:o}", "id",
+		return json_print(json_pack("{s:o, s:I, s:I, s:I, s:I, s:I, s:I, s:o}", "id",
 					    json_text(job->id), "pid", (json_int_t)r->main, "tasks",
-					    (json_int_t)img->nr_processes, "threads",
-					    (json_int_t)r->tree.nr_threads, "bytes",
+					    (json_int_t)nr_tasks, "threads",
+					    (json_int_t)r->tree.nr_threads, "relaunched",
+					    (json_int_t)img->nr_relaunched, "bytes",
 					    (json_int_t)img->meta.bytes, "ns", (json_int_t)ns,
 					    "cgroup", json_text(job->cgroup)));
+	if (img->nr_relaunched)
+		snprintf(anew, sizeof(anew), ", %zu started anew", img->nr_relaunched);
 	/* stdout is the job's own, unless there is nobody else to read it. */
 	if (!out_quiet)
-		fprintf(q->detach ? stdout : stderr, "restarted %s: %zu task%s, %zu thread%s, %s in %s\n",
-			job->id, img->nr_processes, img->nr_processes == 1 ? "" : "s",
-			r->tree.nr_threads, r->tree.nr_threads == 1 ? "" : "s",
-			human_bytes(img->meta.bytes), human_ns(ns));
+		fprintf(q->detach ? stdout : stderr, "restarted %s: %zu task%s, %zu thread%s%s, %s in %s\n",
+			job->id, nr_tasks, nr_tasks == 1 ? "" : "s", r->tree.nr_threads,
+			r->tree.nr_threads == 1 ? "" : "s", anew, human_bytes(img->meta.bytes),
+			human_ns(ns));
 	return CK_OK;
 }
 

@@ -133,7 +133,7 @@ static size_t parent_of(const struct image *img, size_t child)
  * recursion, for an image may hold a chain of any length. */
 static int print_tree(const struct image *img)
 {
-	size_t nr = img->nr_processes, i, at = SIZE_MAX, depth = 0;
+	size_t nr = img->nr_processes - img->nr_relaunched, i, at = SIZE_MAX, depth = 0;
 	size_t *parents = calloc(nr + 1, sizeof(*parents)), *next = calloc(nr + 1, sizeof(*next));
 	int rc = parents && next ? CK_OK : fail(CK_FAILED, "out of memory");
 
@@ -172,6 +172,34 @@ static void print_zombies(const struct image *img)
 		       rec->pgid, rec->sid);
 		print_text(rec->comm);
 		printf(" (ended, status %#x)\n", rec->status);
+	}
+}
+
+/* What comes after "ckpt-step:"; "" without a mark. */
+static const char *step_of(const struct image_relaunch *relaunch)
+{
+	return *relaunch->mark ? relaunch->mark + sizeof(CKPT_MARK_STEP) - 1 : "";
+}
+
+/* Behind the others, without children. */
+static void print_relaunched(const struct image *img)
+{
+	size_t i, k;
+
+	for (i = img->nr_processes - img->nr_relaunched; i < img->nr_processes; i++) {
+		const struct image_relaunch *relaunch = img->processes[i].relaunch;
+
+		printf("relaunched: pid %d:", img->processes[i].rec->pid);
+		for (k = 0; relaunch->argv[k]; k++) {
+			putchar(' ');
+			print_text(relaunch->argv[k]);
+		}
+		if (*step_of(relaunch)) {
+			printf(" (step ");
+			print_text(step_of(relaunch));
+			putchar(')');
+		}
+		putchar('\n');
 	}
 }
 
@@ -232,6 +260,7 @@ static int print_image(const struct image *img)
 	if (rc)
 		return rc;
 	print_zombies(img);
+	print_relaunched(img);
 	print_files(img);
 	print_rest(img);
 	return CK_OK;
@@ -274,7 +303,7 @@ static json_t *json_processes(const struct image *img)
 	json_t *array = json_array();
 	size_t i;
 
-	for (i = 0; i < img->nr_processes; i++) {
+	for (i = 0; i < img->nr_processes - img->nr_relaunched; i++) {
 		const struct image_process *p = &img->processes[i];
 
 		json_array_append_new(array, json_pack(
@@ -287,6 +316,27 @@ static json_t *json_processes(const struct image *img)
 			"mapped_bytes", (json_int_t)mapped_bytes(p),
 			"saved_bytes", (json_int_t)saved_bytes(p->pages, p->nr_pages),
 			"threads", json_threads(p), "fds", json_fds(img, p)));
+	}
+	return array;
+}
+
+static json_t *json_relaunched(const struct image *img)
+{
+	json_t *array = json_array();
+	size_t i, k;
+
+	for (i = img->nr_processes - img->nr_relaunched; i < img->nr_processes; i++) {
+		const struct image_process *p = &img->processes[i];
+		json_t *argv = json_array();
+
+		for (k = 0; p->relaunch->argv[k]; k++)
+			json_array_append_new(argv, json_text(p->relaunch->argv[k]));
+		json_array_append_new(array, json_pack(
+			"{s:i, s:i, s:i, s:i, s:o, s:o, s:o, s:o, s:o, s:o}",
+			"pid", p->rec->pid, "ppid", p->rec->ppid, "pgid", p->rec->pgid,
+			"sid", p->rec->sid, "name", json_text(p->rec->comm), "exe", json_text(p->exe),
+			"cwd", json_text(p->cwd), "argv", argv, "step", json_text(step_of(p->relaunch)),
+			"fds", json_fds(img, p)));
 	}
 	return array;
 }
@@ -339,7 +389,7 @@ static int print_json(const struct image *img)
 			(json_int_t)saved_bytes(img->shms[i].pages, img->shms[i].nr_pages),
 			"name", json_text(img->shms[i].name)));
 	return json_print(json_pack(
-		"{s:o, s:o, s:o, s:o, s:o, s:o, s:I, s:I, s:I, s:I, s:I, s:I, s:o, s:o, s:o, s:o, s:o}",
+		"{s:o, s:o, s:o, s:o, s:o, s:o, s:I, s:I, s:I, s:I, s:I, s:I, s:o, s:o, s:o, s:o, s:o, s:o}",
 		"image", json_text(img->path), "id", json_text(meta->id),
 		"cgroup", json_text(meta->cgroup), "host", json_text(meta->host),
 		"kernel", json_text(meta->kernel), "arch", json_text(meta->arch),
@@ -347,8 +397,9 @@ static int print_json(const struct image *img)
 		"standstill_ns", (json_int_t)meta->standstill_ns,
 		"bytes", (json_int_t)meta->bytes, "tasks", (json_int_t)meta->nr_tasks,
 		"threads", (json_int_t)meta->nr_threads, "argv", argv,
-		"processes", json_processes(img), "zombies", json_zombies(img), "shared_memory", shms,
-		"generations", json_generations(img)));
+		"processes", json_processes(img), "relaunched", json_relaunched(img),
+		"zombies", json_zombies(img), "shared_memory", shms, "generations",
+		json_generations(img)));
 }
 
 int cmd_show(int argc, char **argv)

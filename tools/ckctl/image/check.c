@@ -6,10 +6,12 @@
 #include <inttypes.h>
 #include <linux/sched.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/user.h>
+#include <xxhash.h>
 
 #include "out.h"
 
@@ -180,6 +182,24 @@ static int check_fds(const struct parse *p, struct image_process *proc)
 	return CK_OK;
 }
 
+/* For damaged(): where a process begins. */
+static const void *record_of(const struct image_process *proc)
+{
+	return proc->relaunch ? (const void *)proc->relaunch->rec : proc->rec;
+}
+
+/* What system calls tell of a process, whether it is saved or started anew. */
+static int check_rows(const struct parse *p, struct image_process *proc)
+{
+	if (!proc->cred || !proc->fs || !proc->rlimits)
+		return damaged(p, record_of(proc), "the records of process %d are not all there",
+			       proc->rec->pid);
+	if (proc->cwd[0] != '/' || (proc->fs->umask & ~0777U))
+		return damaged(p, proc->fs, "the working directory or umask of process %d makes no "
+			       "sense", proc->rec->pid);
+	return check_fds(p, proc);
+}
+
 static int check_process(const struct parse *p, struct image_process *proc, struct id_map *tids)
 {
 	const struct ckpt_rec_process *rec = proc->rec;
@@ -190,22 +210,24 @@ static int check_process(const struct parse *p, struct image_process *proc, stru
 	    rec->ppid == rec->pid || rec->exit_signal < -1 || rec->exit_signal > 64 ||
 	    rec->stop_signal > 64 || (rec->flags & ~CKPT_PROCESS_FLAGS) || !is_text(rec->comm))
 		return damaged(p, rec, "process %d makes no sense", rec->pid);
-	if (!proc->mm || !proc->sigactions || !proc->itimers || !proc->cred || !proc->fs ||
-	    !proc->rlimits)
+	if (!proc->mm || !proc->sigactions || !proc->itimers)
 		return damaged(p, rec, "the records of process %d are not all there", rec->pid);
-	if (proc->cwd[0] != '/' || (proc->fs->umask & ~0777U))
-		return damaged(p, proc->fs, "the working directory or umask of process %d makes no "
-			       "sense", rec->pid);
 	for (i = 0; i < proc->nr_timers; i++)
 		if (proc->timers[i]->signo < 0 || proc->timers[i]->signo > 64)
 			return damaged(p, proc->timers[i], "timer %d of process %d makes no sense",
 				       proc->timers[i]->id, rec->pid);
 	rc = check_mm(p, proc);
-	if (rc == CK_OK)
-		rc = check_threads(p, proc, tids);
-	if (rc == CK_OK)
-		rc = check_fds(p, proc);
-	return rc;
+	return rc ? rc : check_threads(p, proc, tids);
+}
+
+/* The parent of @at is @pid: one that is started anew knows of no children. */
+static int check_parent(const struct parse *p, const struct id_map *pids, const void *at, pid_t pid)
+{
+	size_t i = id_map_find(pids, (uint64_t)(int64_t)pid);
+
+	if (i == SIZE_MAX || !p->img->processes[i].relaunch)
+		return CK_OK;
+	return damaged(p, at, "the parent %d of a process is one that is to be started anew", pid);
 }
 
 /* Parents must lead to a root: a child of its own descendant has none. */
@@ -222,15 +244,21 @@ static int check_tree(const struct parse *p)
 		rc = id_map_add(&pids, (uint64_t)img->processes[i].rec->pid, i);
 	if (rc == CK_OK)
 		id_map_sort(&pids, &id);
-	for (i = 0; rc == CK_OK && i < img->nr_zombies; i++)
+	for (i = 0; rc == CK_OK && i < img->nr_zombies; i++) {
 		if (id_map_find(&pids, (uint64_t)(int64_t)img->zombies[i]->ppid) == SIZE_MAX)
 			rc = damaged(p, img->zombies[i], "the ended process %d has no parent",
 				     img->zombies[i]->pid);
+		else
+			rc = check_parent(p, &pids, img->zombies[i], img->zombies[i]->ppid);
+	}
+	for (i = 0; rc == CK_OK && i < img->nr_processes; i++)
+		rc = check_parent(p, &pids, record_of(&img->processes[i]),
+				  img->processes[i].rec->ppid);
 	for (i = 0; rc == CK_OK && i < img->nr_processes; i++) {
 		/* @depth marks those that are known to lead to a root. */
 		for (at = i, steps = 0; at != SIZE_MAX && !depth[at]; steps++) {
 			if (steps > img->nr_processes) {
-				rc = damaged(p, img->processes[i].rec,
+				rc = damaged(p, record_of(&img->processes[i]),
 					     "process %d is its own ancestor",
 					     img->processes[i].rec->pid);
 				break;
@@ -366,6 +394,16 @@ static int check_objects(const struct parse *p)
 	return check_tempfiles(p);
 }
 
+static bool vdso_makes_sense(const struct image *img)
+{
+	char hash[17];
+
+	if (!img->vdso)
+		return true;
+	snprintf(hash, sizeof(hash), "%016" PRIx64, (uint64_t)XXH64(img->vdso, img->vdso_len, 0));
+	return strcmp(hash, img->meta.vdso) == 0;
+}
+
 int check_records(const struct parse *p)
 {
 	struct id_map tids = { 0 };
@@ -373,13 +411,20 @@ int check_records(const struct parse *p)
 	size_t i;
 	int rc = CK_OK;
 
-	if (!p->img->nr_processes)
+	if (p->img->nr_processes == p->img->nr_relaunched)
 		return damaged(p, NULL, "there is no process in it");
 	if (p->img->cpus && (p->img->cpus->cpus_len % sizeof(uint64_t) || p->img->cpus->pad ||
 			     p->img->cpus->cpus_len > CKPT_MAX_CPUS / 8))
 		return damaged(p, p->img->cpus, "the CPUs of the job make no sense");
-	for (i = 0; rc == CK_OK && i < p->img->nr_processes; i++)
-		rc = check_process(p, &p->img->processes[i], &tids);
+	if (!vdso_makes_sense(p->img))
+		return damaged(p, p->img->vdso, "the kernel's vdso is not the one it should be");
+	for (i = 0; rc == CK_OK && i < p->img->nr_processes; i++) {
+		struct image_process *proc = &p->img->processes[i];
+
+		rc = proc->relaunch ? check_relaunch(p, proc, &tids) : check_process(p, proc, &tids);
+		if (rc == CK_OK)
+			rc = check_rows(p, proc);
+	}
 	if (rc == CK_OK)
 		rc = check_zombies(p, &tids);
 	if (rc == CK_OK && tids.nr > CKPT_MAX_THREADS)

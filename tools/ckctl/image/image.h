@@ -92,8 +92,19 @@ struct image_fd {
 	size_t file;			/* index into image.files */
 };
 
+/* How a process is started anew that is not saved; strings point into the records. */
+struct image_relaunch {
+	const struct ckpt_rec_relaunch *rec;
+	char *mark;			/* "" without one */
+	char **argv, **envp;		/* NULL terminated */
+	struct ckpt_rec_process process; /* what image_process.rec of it is: ids and name */
+};
+
 struct image_process {
 	const struct ckpt_rec_process *rec;
+	/* Not NULL: neither memory nor threads, no children, but an executable, and
+	 * from cred on all that others have. */
+	struct image_relaunch *relaunch;
 	const struct ckpt_rec_mm *mm;
 	const void *auxv;
 	char *exe;
@@ -170,9 +181,12 @@ struct image {
 	size_t nr_generations;
 	struct image_process *processes;	/* in the order of the records */
 	size_t nr_processes;
+	size_t nr_relaunched;		/* of these, all behind the others */
 	const struct ckpt_rec_zombie **zombies;
 	size_t nr_zombies;
 	const struct ckpt_rec_cpus *cpus;	/* NULL when not known */
+	const void *vdso;			/* code of the kernel, NULL when not known */
+	size_t vdso_len;
 	struct image_shm *shms;
 	size_t nr_shms;
 	struct image_file *files;

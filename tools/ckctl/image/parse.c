@@ -8,6 +8,7 @@
 #include "parse.h"
 
 #include <inttypes.h>
+#include <linux/securebits.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -51,9 +52,9 @@ static int no_memory(void)
 
 /* ---- payloads ---- */
 
-static int bad_length(const struct pass *s, const struct ckpt_record *r)
+int bad_length(const struct parse *p, const struct ckpt_record *r)
 {
-	return damaged(s->p, r, "a record of type %" PRIu32 " has a length of %" PRIu64,
+	return damaged(p, r, "a record of type %" PRIu32 " has a length of %" PRIu64,
 		       r->type, (uint64_t)r->len);
 }
 
@@ -69,11 +70,10 @@ static const void *at_least(const struct ckpt_record *r, uint64_t head)
 	return r->len >= head ? r + 1 : NULL;
 }
 
-/* A NUL-terminated copy of text inside a record, which may not hold a NUL itself. */
-static int text(const struct pass *s, char **to, const void *from, size_t len)
+int parse_text(const struct parse *p, char **to, const void *from, size_t len)
 {
 	if (len >= 4096 || memchr(from, '\0', len))
-		return damaged(s->p, from, "a path or name is no text");
+		return damaged(p, from, "a path or name is no text");
 	*to = strndup(from, len);
 	return *to ? CK_OK : no_memory();
 }
@@ -83,7 +83,7 @@ static int once(const struct pass *s, const struct ckpt_record *r, const void **
 		const void *payload)
 {
 	if (!payload)
-		return bad_length(s, r);
+		return bad_length(s->p, r);
 	if (*to)
 		return damaged(s->p, r, "a second record of type %" PRIu32 " for the same owner",
 			       r->type);
@@ -100,13 +100,34 @@ static int parse_process(struct pass *s, const struct ckpt_record *r)
 	const struct ckpt_rec_process *rec = exactly(r, sizeof(*rec), 0);
 
 	if (!rec)
-		return bad_length(s, r);
+		return bad_length(s->p, r);
+	if (s->img->nr_relaunched)
+		return damaged(s->p, r, "a saved process behind one that is not");
 	s->process = grow(&s->img->processes, &s->img->nr_processes, sizeof(*s->process));
 	s->thread = NULL;
 	if (!s->process)
 		return no_memory();
 	s->process->rec = rec;
 	return id_map_add(&s->pids, (uint64_t)(int64_t)rec->pid, s->img->nr_processes - 1);
+}
+
+static int parse_anew(struct pass *s, const struct ckpt_record *r)
+{
+	const struct ckpt_rec_relaunch *rec = at_least(r, sizeof(*rec));
+	struct image_process *process;
+
+	if (!rec)
+		return bad_length(s->p, r);
+	/* No record belongs to it by position. */
+	s->process = NULL;
+	s->thread = NULL;
+	process = grow(&s->img->processes, &s->img->nr_processes, sizeof(*process));
+	if (!process)
+		return no_memory();
+	s->img->nr_relaunched++;
+	if (id_map_add(&s->pids, (uint64_t)(int64_t)rec->pid, s->img->nr_processes - 1))
+		return CK_FAILED;
+	return parse_relaunch(s->p, r, process);
 }
 
 static int parse_mm(struct pass *s, const struct ckpt_record *r)
@@ -116,12 +137,12 @@ static int parse_mm(struct pass *s, const struct ckpt_record *r)
 	int rc;
 
 	if (!rec || !exactly(r, sizeof(*rec), (uint64_t)rec->auxv_len + rec->exe_len))
-		return bad_length(s, r);
+		return bad_length(s->p, r);
 	rc = ONCE(s, r, p->mm, rec);
 	if (rc)
 		return rc;
 	p->auxv = rec + 1;
-	return text(s, &p->exe, (const char *)p->auxv + rec->auxv_len, rec->exe_len);
+	return parse_text(s->p, &p->exe, (const char *)p->auxv + rec->auxv_len, rec->exe_len);
 }
 
 static int parse_vma(struct pass *s, const struct ckpt_record *r)
@@ -130,12 +151,12 @@ static int parse_vma(struct pass *s, const struct ckpt_record *r)
 	struct image_vma *vma;
 
 	if (!rec || !exactly(r, sizeof(*rec), rec->path_len))
-		return bad_length(s, r);
+		return bad_length(s->p, r);
 	vma = grow(&s->process->vmas, &s->process->nr_vmas, sizeof(*vma));
 	if (!vma)
 		return no_memory();
 	vma->rec = rec;
-	return text(s, &vma->path, rec + 1, rec->path_len);
+	return parse_text(s->p, &vma->path, rec + 1, rec->path_len);
 }
 
 #define SIGINFO_SIZE 128
@@ -146,7 +167,7 @@ static int parse_sigqueue(struct pass *s, const struct ckpt_record *r)
 	const void **to = s->thread ? &s->thread->sigqueue : &s->process->sigqueue;
 
 	if (r->len % SIGINFO_SIZE)
-		return bad_length(s, r);
+		return bad_length(s->p, r);
 	*nr = r->len / SIGINFO_SIZE;
 	return once(s, r, to, r + 1);
 }
@@ -156,7 +177,7 @@ static int parse_timer(struct pass *s, const struct ckpt_record *r)
 	const struct ckpt_rec_posix_timer *rec = exactly(r, sizeof(*rec), 0), **timer;
 
 	if (!rec)
-		return bad_length(s, r);
+		return bad_length(s->p, r);
 	timer = grow(&s->process->timers, &s->process->nr_timers, sizeof(*timer));
 	if (!timer)
 		return no_memory();
@@ -169,7 +190,7 @@ static int parse_thread(struct pass *s, const struct ckpt_record *r)
 	const struct ckpt_rec_thread *rec = exactly(r, sizeof(*rec), 0);
 
 	if (!rec)
-		return bad_length(s, r);
+		return bad_length(s->p, r);
 	s->thread = grow(&s->process->threads, &s->process->nr_threads, sizeof(*s->thread));
 	if (!s->thread)
 		return no_memory();
@@ -196,7 +217,7 @@ static int parse_sched(struct pass *s, const struct ckpt_record *r)
 	if (!s->thread)
 		return damaged(s->p, r, "scheduling without a thread");
 	if (!rec || !exactly(r, sizeof(*rec), rec->cpus_len))
-		return bad_length(s, r);
+		return bad_length(s->p, r);
 	s->thread->cpus = (const uint64_t *)(rec + 1);
 	return ONCE(s, r, s->thread->sched, rec);
 }
@@ -206,7 +227,7 @@ static int parse_zombie(struct pass *s, const struct ckpt_record *r)
 	const struct ckpt_rec_zombie *rec = exactly(r, sizeof(*rec), 0), **zombie;
 
 	if (!rec)
-		return bad_length(s, r);
+		return bad_length(s->p, r);
 	zombie = grow(&s->img->zombies, &s->img->nr_zombies, sizeof(*zombie));
 	if (!zombie)
 		return no_memory();
@@ -219,8 +240,14 @@ static int parse_cpus(struct pass *s, const struct ckpt_record *r)
 	const struct ckpt_rec_cpus *rec = at_least(r, sizeof(*rec));
 
 	if (!rec || !exactly(r, sizeof(*rec), rec->cpus_len))
-		return bad_length(s, r);
+		return bad_length(s->p, r);
 	return ONCE(s, r, s->img->cpus, rec);
+}
+
+static int parse_vdso(struct pass *s, const struct ckpt_record *r)
+{
+	s->img->vdso_len = r->len;
+	return ONCE(s, r, s->img->vdso, (const void *)(r + 1));
 }
 
 static int parse_shm(struct pass *s, const struct ckpt_record *r)
@@ -229,14 +256,14 @@ static int parse_shm(struct pass *s, const struct ckpt_record *r)
 	struct image_shm *shm;
 
 	if (!rec || !exactly(r, sizeof(*rec), rec->name_len))
-		return bad_length(s, r);
+		return bad_length(s->p, r);
 	shm = grow(&s->img->shms, &s->img->nr_shms, sizeof(*shm));
 	if (!shm)
 		return no_memory();
 	shm->rec = rec;
 	if (id_map_add(&s->shms, rec->id, s->img->nr_shms - 1))
 		return CK_FAILED;
-	return text(s, &shm->name, rec + 1, rec->name_len);
+	return parse_text(s->p, &shm->name, rec + 1, rec->name_len);
 }
 
 static int parse_file(struct pass *s, const struct ckpt_record *r)
@@ -245,14 +272,14 @@ static int parse_file(struct pass *s, const struct ckpt_record *r)
 	struct image_file *file;
 
 	if (!rec || !exactly(r, sizeof(*rec), rec->path_len))
-		return bad_length(s, r);
+		return bad_length(s->p, r);
 	file = grow(&s->img->files, &s->img->nr_files, sizeof(*file));
 	if (!file)
 		return no_memory();
 	file->rec = rec;
 	if (id_map_add(&s->files, rec->id, s->img->nr_files - 1))
 		return CK_FAILED;
-	return text(s, &file->path, rec + 1, rec->path_len);
+	return parse_text(s->p, &file->path, rec + 1, rec->path_len);
 }
 
 static int parse_pipe(struct pass *s, const struct ckpt_record *r)
@@ -261,7 +288,7 @@ static int parse_pipe(struct pass *s, const struct ckpt_record *r)
 	struct image_pipe *pipe;
 
 	if (!rec || !exactly(r, sizeof(*rec), rec->data_len))
-		return bad_length(s, r);
+		return bad_length(s->p, r);
 	pipe = grow(&s->img->pipes, &s->img->nr_pipes, sizeof(*pipe));
 	if (!pipe)
 		return no_memory();
@@ -300,6 +327,10 @@ static int first_pass(struct pass *s, const struct ckpt_record *r)
 		return parse_zombie(s, r);
 	case CKPT_REC_CPUS:
 		return parse_cpus(s, r);
+	case CKPT_REC_VDSO:
+		return parse_vdso(s, r);
+	case CKPT_REC_RELAUNCH:
+		return parse_anew(s, r);
 	case CKPT_REC_PAGES:
 	case CKPT_REC_CRED:
 	case CKPT_REC_FS:
@@ -347,7 +378,7 @@ static int parse_pages(struct pass *s, const struct ckpt_record *r)
 	size_t i;
 
 	if (!rec)
-		return bad_length(s, r);
+		return bad_length(s->p, r);
 	if (rec->owner_kind == CKPT_PAGES_MM) {
 		i = id_map_find(&s->pids, rec->owner);
 		pages = i == SIZE_MAX ? NULL : grow(&s->img->processes[i].pages,
@@ -373,7 +404,7 @@ static int parse_fd(struct pass *s, const struct ckpt_record *r, struct image_pr
 	struct image_fd *fd;
 
 	if (!rec)
-		return bad_length(s, r);
+		return bad_length(s->p, r);
 	fd = grow(&p->fds, &p->nr_fds, sizeof(*fd));
 	if (!fd)
 		return no_memory();
@@ -414,14 +445,14 @@ static int second_pass(struct pass *s, const struct ckpt_record *r)
 	case CKPT_REC_CRED:
 		if (!at_least(r, sizeof(*cred)) ||
 		    !exactly(r, sizeof(*cred), (uint64_t)cred->nr_groups * sizeof(uint32_t)))
-			return bad_length(s, r);
+			return bad_length(s->p, r);
 		p->groups = (const uint32_t *)(cred + 1);
 		return ONCE(s, r, p->cred, cred);
 	case CKPT_REC_FS:
 		if (!at_least(r, sizeof(*fs)) || !exactly(r, sizeof(*fs), fs->cwd_len))
-			return bad_length(s, r);
+			return bad_length(s->p, r);
 		rc = ONCE(s, r, p->fs, fs);
-		return rc ? rc : text(s, &p->cwd, fs + 1, fs->cwd_len);
+		return rc ? rc : parse_text(s->p, &p->cwd, fs + 1, fs->cwd_len);
 	case CKPT_REC_RLIMITS:
 		return ONCE(s, r, p->rlimits, exactly(r, sizeof(*p->rlimits), 0));
 	default:
@@ -466,6 +497,15 @@ static int sort_ids(struct pass *s)
 	return CK_OK;
 }
 
+/* Secure bits can only be read by a process itself, and are its parent's otherwise. */
+static void inherit(const struct pass *s, struct image_relaunch *relaunch)
+{
+	size_t i = id_map_find(&s->pids, (uint64_t)(int64_t)relaunch->rec->ppid);
+
+	relaunch->process.securebits =
+		s->img->processes[i == SIZE_MAX ? 0 : i].rec->securebits & ~SECBIT_KEEP_CAPS;
+}
+
 /* The references that are not stored in a record's owner. */
 static int resolve(struct pass *s)
 {
@@ -489,6 +529,8 @@ static int resolve(struct pass *s)
 	for (i = 0; i < s->img->nr_processes; i++) {
 		const struct image_process *p = &s->img->processes[i];
 
+		if (p->relaunch)
+			inherit(s, p->relaunch);
 		for (k = 0; k < p->nr_vmas; k++) {
 			size_t shm = p->vmas[k].rec->kind != CKPT_VMA_SHM ? 0 :
 				     id_map_find(&s->shms, p->vmas[k].rec->object);

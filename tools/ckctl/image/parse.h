@@ -41,6 +41,15 @@ bool id_map_sort(struct id_map *map, uint64_t *id);
 size_t id_map_find(const struct id_map *map, uint64_t id);
 void id_map_free(struct id_map *map);
 
+/* CK_DAMAGED: its length is not what it says itself. */
+int bad_length(const struct parse *p, const struct ckpt_record *r);
+/* A NUL-terminated copy of text inside a record, which may not hold a NUL itself. */
+int parse_text(const struct parse *p, char **to, const void *from, size_t len);
+
+/* @proc, new, is what a CKPT_REC_RELAUNCH says; and the rules that hold for it. */
+int parse_relaunch(const struct parse *p, const struct ckpt_record *r, struct image_process *proc);
+int check_relaunch(const struct parse *p, const struct image_process *proc, struct id_map *tids);
+
 /* A record that begins with a file's id: an eventfd's and those after it. */
 int parse_file_state(const struct parse *p, const struct id_map *files, const struct ckpt_record *r);
 /* One that begins with the id of an object with CKPT_SHM_NAMED. */

@@ -7,12 +7,6 @@
 
 #include "out.h"
 
-static int bad_length(const struct parse *p, const struct ckpt_record *r)
-{
-	return damaged(p, r, "a record of type %" PRIu32 " has a length of %" PRIu64, r->type,
-		       (uint64_t)r->len);
-}
-
 static int parse_watches(const struct parse *p, const struct id_map *files,
 			 const struct ckpt_record *r, struct image_file *file)
 {

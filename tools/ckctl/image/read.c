@@ -357,6 +357,12 @@ static void free_process(struct image_process *p)
 
 	for (i = 0; i < p->nr_vmas; i++)
 		free(p->vmas[i].path);
+	if (p->relaunch) {
+		free(p->relaunch->mark);
+		free(p->relaunch->argv);
+		free(p->relaunch->envp);
+	}
+	free(p->relaunch);
 	free(p->exe);
 	free(p->vmas);
 	free(p->timers);

@@ -24,6 +24,7 @@
 #include "../out.h"
 #include "../state/proc.h"
 #include "cgroup.h"
+#include "slot.h"
 #include "supervise.h"
 
 static const struct {
@@ -74,30 +75,78 @@ static bool take(struct member *m, pid_t pid)
 	return false;
 }
 
-/* The namespaces of the job that are not ours, when its pids are others than we
- * see and its paths the same. */
-static int find(const char *cgroup, struct member *m)
+static bool is_slot(const struct member *m)
 {
-	int fd = open(cgroup, O_RDONLY | O_DIRECTORY | O_CLOEXEC), flags = 0;
+	char exe[PATH_MAX];
+	ssize_t len = readlinkat(m->dir, "exe", exe, sizeof(exe) - 1);
+
+	if (len < 0)
+		return false;
+	exe[len] = '\0';
+	return slot_is(m->dir, exe);
+}
+
+/* The proof for a slot, @m, which from inside of the job's pid namespace is not there. */
+static int keep_proof(struct job_view *view, const struct member *m)
+{
+	int *more = realloc(view->outside, (view->nr_outside + 1) * sizeof(*more));
+
+	if (!more)
+		return fail(CK_FAILED, "out of memory");
+	view->outside = more;
+	more[view->nr_outside] = openat(m->dir, "mem", O_RDONLY | O_CLOEXEC);
+	/* It has ended; or the module will complain. */
+	view->nr_outside += more[view->nr_outside] >= 0;
+	return CK_OK;
+}
+
+/* Slots are of our pid namespace, or of the job's, as their init is. */
+static int keep_proofs(struct job_view *view, const pid_t *pids, size_t nr)
+{
+	struct member m;
+	size_t i;
+	int rc = CK_OK;
+
+	for (i = 0; i < nr && !rc; i++) {
+		if (!take(&m, pids[i]))
+			continue;
+		if (is_slot(&m) && !differs(m.dir, "ns/pid"))
+			rc = keep_proof(view, &m);
+		forget(&m);
+	}
+	return rc;
+}
+
+/* *flags: the namespaces of the job that are not ours, when its pids are others than
+ * we see and its paths the same. */
+static int find(const char *cgroup, struct member *m, struct job_view *view, int *flags)
+{
+	int fd = open(cgroup, O_RDONLY | O_DIRECTORY | O_CLOEXEC), rc = CK_OK;
 	pid_t *pids = NULL;
 	size_t nr = 0, i, n;
 
 	*m = (struct member){ -1, -1 };
+	*flags = 0;
 	if (fd < 0)
-		return 0;
+		return CK_OK;
 	if (cgroup_pids(fd, &pids, &nr))
 		nr = 0;
 	close(fd);
-	for (i = 0; i < nr && !take(m, pids[i]); i++)
-		;
+	for (i = 0; i < nr && m->dir < 0; i++)
+		if (take(m, pids[i]) && is_slot(m))
+			forget(m);
+	if (m->dir >= 0 && differs(m->dir, "ns/pid"))
+		rc = keep_proofs(view, pids, nr);
 	free(pids);
-	if (m->dir < 0 || !differs(m->dir, "ns/pid"))
-		return 0;
+	if (rc || m->dir < 0 || !differs(m->dir, "ns/pid"))
+		return rc;
 	for (n = 0; n < sizeof(kinds) / sizeof(kinds[0]); n++)
 		if (differs(m->dir, kinds[n].name))
-			flags |= kinds[n].flag;
+			*flags |= kinds[n].flag;
 	/* A container has files of its own: the tool inside of it is what it needs. */
-	return differs(m->dir, "root") ? 0 : flags;
+	if (differs(m->dir, "root"))
+		*flags = 0;
+	return CK_OK;
 }
 
 /* Its groups with the numbers that they have here. */
@@ -178,17 +227,18 @@ static void wait_for(pid_t child)
 	_exit(fail(CK_FAILED, "the checkpoint was killed by signal %d", WTERMSIG(status)));
 }
 
-int job_enter(const char *cgroup, const char **groups)
+int job_enter(const char *cgroup, struct job_view *view)
 {
+	int flags, alive[2], rc;
 	struct member m;
-	int flags = find(cgroup, &m), alive[2], rc = CK_OK;
 	pid_t pid;
 
-	*groups = NULL;
-	if (!flags)
+	*view = (struct job_view){ 0 };
+	rc = find(cgroup, &m, view, &flags);
+	if (rc || !flags)
 		goto out;
 	if (flags & CLONE_NEWUSER) {
-		*groups = read_groups(m.dir);
+		view->groups = read_groups(m.dir);
 		rc = geteuid() == 0 ? become_owner(m.dir) : CK_OK;
 	}
 	if (!rc)

@@ -137,7 +137,7 @@ static void make_checkpoint(const struct keeper *k, int words_fd)
 	dup2(words_fd, STDERR_FILENO);
 	close(k->signal_fd);
 	close(k->timer_fd);
-	rc = job_enter(k->job->cgroup, &req.groups);
+	rc = job_enter(k->job->cgroup, &req.view);
 	if (rc)
 		_exit(rc);
 	rc = checkpoint_make(&req, &result);

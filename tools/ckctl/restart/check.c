@@ -20,20 +20,13 @@ static int check_kernel(const struct image *image)
 {
 	const struct image_meta *meta = &image->meta;
 	struct utsname uts;
-	char vdso[40];
-	int rc;
 
 	if (uname(&uts) < 0)
 		return fail_errno(errno, "cannot tell which kernel runs here");
 	if (strcmp(meta->arch, uts.machine) != 0)
 		return fail(CK_REFUSED, "the image was saved on a machine of type %s, this is one of "
 			    "type %s", meta->arch, uts.machine);
-	rc = vdso_hash(vdso, sizeof(vdso));
-	if (rc || strcmp(meta->vdso, vdso) == 0)
-		return rc;
-	return fail(CK_REFUSED, "the image was saved under kernel %s, this is %s: the programs in it "
-		    "use code of that very kernel (vdso); restart it there", meta->kernel,
-		    uts.release);
+	return CK_OK;
 }
 
 static int check_cpu(const struct image *image, const struct nl_info *info)
@@ -138,6 +131,8 @@ int restart_check_ids(const struct restart *r)
 	for (i = 0; i < image->nr_processes && !rc; i++) {
 		const struct image_process *p = &image->processes[i];
 
+		if (p->relaunch)
+			rc = check_id_free(p->rec->pid, p->rec->comm);
 		for (t = 0; t < p->nr_threads && !rc; t++)
 			rc = check_id_free(p->threads[t].rec->tid, p->threads[t].rec->comm);
 	}
@@ -159,14 +154,15 @@ static int check_init(const struct image *image)
 	return CK_OK;
 }
 
-int restart_check(const struct restart *r)
+int restart_check(struct restart *r)
 {
 	struct nl_info info;
 	int rc = check_kernel(r->image);
 
 	if (!rc)
+		rc = vdso_old_look(&r->vdso_old, r->image);
+	if (!rc)
 		rc = check_init(r->image);
-
 	if (!rc)
 		rc = nl_info(r->nl, &info);
 	return rc ? rc : check_cpu(r->image, &info);
@@ -180,15 +176,18 @@ int restart_layout(struct restart *r)
 
 	for (i = 0; i < r->image->nr_processes && !rc; i++) {
 		const struct image_process *p = &r->image->processes[i];
-		uint64_t size = p->mm->vdso_end - p->mm->vdso_start;
+		uint64_t size = p->relaunch ? 0 : p->mm->vdso_end - p->mm->vdso_start;
+		struct vdso_place place;
 
 		if (size == 0)
 			continue;
-		if (p->mm->vdso_start % CKPT_PAGE_SIZE || size != r->vdso.end - r->vdso.start)
+		if (!r->vdso_old.used && size != r->vdso.end - r->vdso.start)
 			rc = fail(CK_REFUSED, "process %d (%.15s) has a vdso of another size than this "
 				  "kernel's", p->rec->pid, p->rec->comm);
-		ranges[nr].start = p->mm->vdso_start;
-		ranges[nr++].end = p->mm->vdso_end;
+		if (!rc)
+			rc = vdso_old_place(&r->vdso_old, p, &r->vdso, &place);
+		if (!rc)
+			ranges[nr++] = place.kept;
 	}
 	if (!rc)
 		rc = vdso_reserve(&r->vdso, ranges, nr);

@@ -113,12 +113,13 @@ static uint64_t find_syscall(const struct restart *r, const struct image_process
 {
 	static const unsigned char insn[] = { 0x0f, 0x05 };
 	const unsigned char *code;
+	struct vdso_place place;
 	struct vdso text;
 
-	if (!p->mm->vdso_end || vdso_text(&text) || !text.end)
+	if (!p->mm->vdso_end || vdso_old_place(&r->vdso_old, p, &r->vdso, &place) || vdso_text(&text) || !text.end)
 		return 0;
 	code = memmem((const void *)text.start, text.end - text.start, insn, sizeof(insn));
-	return code ? p->mm->vdso_start + ((uint64_t)code - r->vdso.start) : 0;
+	return code ? place.own + ((uint64_t)code - r->vdso.start) : 0;
 }
 
 int regs_end(const struct restart *r, const struct image_process *p, struct user_regs_struct *regs)

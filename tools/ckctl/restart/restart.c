@@ -166,6 +166,8 @@ static int build(struct restart *r)
 	if (!rc)
 		rc = open_pipe(r);
 	if (!rc)
+		rc = relaunch_open(r);
+	if (!rc)
 		rc = watch_open(r);
 	if (!rc)
 		rc = make_rows(r);
@@ -179,6 +181,8 @@ static int build(struct restart *r)
 		rc = commit_rows(r);
 	if (!rc)
 		rc = commit(r);
+	if (!rc)
+		relaunch_go(r);
 	return rc;
 }
 
@@ -216,12 +220,16 @@ int restart_run(struct restart *r)
 	r->pgid = getpgrp();
 	r->nr_born = 0;
 	r->nr_ready = 0;
+	r->nr_waiting = 0;
 	r->report_rd = -1;
 	r->report_wr = -1;
+	r->go_rd = -1;
+	r->go_wr = -1;
 	r->epoll_fd = -1;
 	r->signal_fd = -1;
 	rc = build(r);
 	watch_close(r);
+	relaunch_close(r);
 	if (r->report_rd >= 0)
 		close(r->report_rd);
 	if (r->report_wr >= 0)

@@ -13,6 +13,8 @@
  *   PARKED                          <-   address space and parks the thread
  *   registers of every thread (commit.c)
  *   COMMIT                          ->   the saved program runs
+ *   go (relaunch.c)                 ->   what is started anew executes its program,
+ *                                        instead of RESTORE
  *
  * Whatever fails, wherever, ends with all skeletons dead: their death signal
  * is that of their creator, and the end of the session kills what is parked.
@@ -28,10 +30,11 @@
 #include "../out.h"
 #include "../state/state.h"
 #include "vdso.h"
+#include "vdso_old.h"
 
 /*
  * One process to be made.
- * @process: what is saved of it; NULL for the other two kinds
+ * @process: what is saved of it, or how it is started anew; NULL for the other two kinds
  * @zombie: what is saved of one that has ended, but was not waited for
  * (neither): a stand-in: the leader of a session or process group that is long
  *	gone while members are left, made again for the moment that they need
@@ -88,14 +91,16 @@ struct restart {
 	uint32_t session;
 	int family;
 	struct vdso vdso;		/* of the coordinator, inherited by all */
+	struct vdso_old vdso_old;	/* restart_check() */
 	pid_t pid, pgid;		/* of the coordinator */
 	int cgroup_fd;			/* the job's cgroup; -1 for the coordinator's */
 	int report_rd, report_wr;	/* a pipe of struct report */
+	int go_rd, go_wr;		/* relaunch.c: a pipe of bytes, the coordinator's to write */
 	struct gate *gate;		/* shared by all */
 	int epoll_fd;			/* watch.c */
 	int signal_fd;
 	int *pidfds;			/* [nr_born] */
-	size_t nr_born, nr_ready;
+	size_t nr_born, nr_ready, nr_waiting;
 	pid_t main;			/* of the job's first process, when it runs */
 	/* Why ids cannot be had in this pid namespace, NULL when they can; and
 	 * what ckctl ends with when they cannot in another one either. */
@@ -109,7 +114,7 @@ struct restart {
 /* ---- check.c ---- */
 
 /* Kernel and CPU. */
-int restart_check(const struct restart *r);
+int restart_check(struct restart *r);
 /* CK_BUSY when the job itself is what has the ids: it is still running. */
 int restart_check_ended(const struct restart *r);
 /* CK_PERM when ids cannot be chosen here, CK_BUSY when one is taken. */
@@ -143,6 +148,8 @@ int apart_run(struct restart *r, bool pidns, pid_t *init, int *status_fd);
 
 /* Clone the process of tree.nodes[@index]; the child never returns. */
 int skeleton_spawn(struct restart *r, int index);
+/* All rows of the state table but that of the credentials. */
+int skeleton_rows(struct restart *r, const struct image_process *p);
 /* Wait for the end of the stand-ins that node @creator (-1: the coordinator) cloned. */
 int reap_stand_ins(const struct restart *r, int creator);
 /* @sig has come for the end of a process that the program knows nothing of. */
@@ -169,11 +176,27 @@ void zombie_end(const struct restart *r, const struct ckpt_rec_zombie *rec)
 /* Wait until the zombies that are children of node @parent have ended. */
 int zombies_await(const struct restart *r, int parent);
 
+/* ---- relaunch.c ---- */
+
+/* The pipe, before there are skeletons; go, after the commit; its end. */
+int relaunch_open(struct restart *r);
+void relaunch_go(struct restart *r);
+void relaunch_close(struct restart *r);
+/* In the skeleton of @p, which is started anew: returns only what failed. */
+int relaunch_become(struct restart *r, const struct image_process *p);
+/*
+ * What it is started with: its environment, in which SLURM_RESTART_DIR tells where
+ * the images of the step are that it had launched, or is not set when there are
+ * none.  NULL when out of memory; while r->image->path leads to the image.
+ */
+char **relaunch_environment(const struct restart *r, const struct image_process *p);
+
 /* ---- report.c: from a skeleton to the coordinator ---- */
 
 enum report_kind {
 	REPORT_BORN = 1,	/* by its creator: process @pid exists */
 	REPORT_READY,		/* process @pid has its session, and its children exist */
+	REPORT_WAITING,		/* @pid, which is started anew, is as it is to be */
 	REPORT_FAILED,		/* @pid gives up: @code and @text as of fail() */
 };
 
@@ -212,7 +235,7 @@ void request_send(const struct restart *r, int fd, const struct request *req, pi
 int watch_open(struct restart *r);
 /* Process @pid exists: its death would be the end of the restart. */
 int watch_born(struct restart *r, pid_t pid);
-/* Until the module says that all threads are parked. */
+/* Until the module says that all threads are parked, and the others wait, too. */
 int watch_until_parked(struct restart *r);
 void watch_close(struct restart *r);
 

@@ -122,8 +122,7 @@ int reap_stand_ins(const struct restart *r, int creator)
 	return CK_OK;
 }
 
-/* Rows of the table that work on the process as a whole. */
-static int restore_rows(struct restart *r, const struct image_process *p)
+int skeleton_rows(struct restart *r, const struct image_process *p)
 {
 	const struct state_ops *const *ops;
 	int rc = CK_OK;
@@ -139,11 +138,16 @@ static int leave(struct restart *r, const struct image_process *p, struct ckpt_p
 		 int socket_fd)
 {
 	const struct ckpt_rec_process *rec = p->rec;
+	struct vdso_place place;
 	struct request req;
-	int rc;
+	struct vdso code;
+	int rc = vdso_old_place(&r->vdso_old, p, &r->vdso, &place);
 
+	if (!rc)
+		rc = vdso_text(&code);
 	/* Needs rights, and threads would have inherited it. */
-	rc = sched_settle(&r->state, &p->threads[0]);
+	if (!rc)
+		rc = sched_settle(&r->state, &p->threads[0]);
 	if (!rc)
 		rc = state_cred.restore(&r->state, p);
 	if (!rc)
@@ -156,8 +160,12 @@ static int leave(struct restart *r, const struct image_process *p, struct ckpt_p
 	if (prctl(PR_SET_DUMPABLE, p->mm->dumpable == 1, 0, 0, 0) < 0)
 		return fail_errno(errno, "process %d (%.15s): cannot set whether it is dumpable",
 				  rec->pid, rec->comm);
+	plan->vdso_start = place.kept.start;
+	plan->vdso_end = place.kept.end;
 	request_make(&req, r, CKPT_CMD_RESTORE, plan);
-	rc = vdso_move(&r->vdso, p->mm->vdso_start, p->mm->vdso_end);
+	rc = vdso_move(&r->vdso, place.own);
+	if (!rc)
+		rc = vdso_old_put(&r->vdso_old, &place, place.own + (code.start - r->vdso.start));
 	if (rc)
 		return fail_errno(-rc, "process %d (%.15s): cannot map the vdso where it was",
 				  rec->pid, rec->comm);
@@ -190,7 +198,7 @@ static int become(struct restart *r, const struct image_process *p)
 					p->rec->pid);
 	}
 	if (!rc)
-		rc = restore_rows(r, p);
+		rc = skeleton_rows(r, p);
 	if (!rc)
 		rc = threads_spawn(r, p, socket_fd, stacks);
 	if (!rc)
@@ -218,6 +226,7 @@ static void __attribute__((noreturn)) skeleton_main(struct restart *r, int index
 	 * the session alive when it dies. */
 	if (node->creator < 0) {
 		close(nl_fd(r->nl));
+		close(r->go_wr);
 		close_range(0, (unsigned int)r->state.fd_base - 1, 0);
 	}
 	rc = take_place(r, node);
@@ -233,7 +242,8 @@ static void __attribute__((noreturn)) skeleton_main(struct restart *r, int index
 	if (!rc)
 		rc = zombies_await(r, index);
 	if (!rc)
-		rc = become(r, node->process);
+		rc = node->process->relaunch ? relaunch_become(r, node->process) :
+					       become(r, node->process);
 	report_failure(r, node->pid, rc);
 }
 

@@ -101,7 +101,7 @@ static bool is_stand_in(const struct tree_node *node)
 /* Every id that will be asked of the kernel, each once. */
 static int check_ids(const struct image *image, size_t nr_threads)
 {
-	pid_t *tids = malloc((nr_threads + image->nr_zombies) * sizeof(*tids));
+	pid_t *tids = malloc((nr_threads + image->nr_relaunched + image->nr_zombies) * sizeof(*tids));
 	size_t i, t, n = 0;
 	int rc = CK_OK;
 
@@ -110,7 +110,9 @@ static int check_ids(const struct image *image, size_t nr_threads)
 	for (i = 0; i < image->nr_processes; i++) {
 		const struct image_process *p = &image->processes[i];
 
-		if (p->threads[0].rec->tid != p->rec->pid)
+		if (p->relaunch)
+			tids[n++] = p->rec->pid;
+		else if (p->threads[0].rec->tid != p->rec->pid)
 			rc = fail(CK_DAMAGED, "the first thread of process %d in the image is %d",
 				  p->rec->pid, p->threads[0].rec->tid);
 		for (t = 0; t < p->nr_threads; t++)
@@ -330,8 +332,9 @@ static int plan_tree(struct plan *p, const struct image *image)
 	if (rc)
 		return rc;
 	qsort(p->index, tree->nr, sizeof(*p->index), by_pid);
+	/* One that is started anew stands for nothing but itself. */
 	for (i = 0; i < tree->nr_processes && !rec; i++)
-		if (find(p, image->processes[i].rec->ppid) < 0)
+		if (!image->processes[i].relaunch && find(p, image->processes[i].rec->ppid) < 0)
 			rec = image->processes[i].rec;
 	if (!rec)
 		return fail(CK_DAMAGED, "the image has processes that are their own ancestors");

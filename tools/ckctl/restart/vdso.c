@@ -122,22 +122,23 @@ int vdso_reserve(const struct vdso *own, struct vdso *ranges, size_t nr)
 	return rc;
 }
 
-int vdso_move(const struct vdso *own, uint64_t start, uint64_t end)
+int vdso_move(const struct vdso *own, uint64_t start)
 {
+	uint64_t size = own->end - own->start;
 	unsigned char present[VDSO_MAX_PAGES];
 	long rc;
 
 	if (own->end && munmap((void *)own->start, own->end - own->start) < 0)
 		return -errno;
-	if (!end)
+	if (!start)
 		return 0;
-	if (munmap((void *)start, end - start) < 0)
+	if (munmap((void *)start, size) < 0)
 		return -errno;
 	rc = syscall(SYS_arch_prctl, ARCH_MAP_VDSO_64, start);
 	if (rc < 0)
 		return -errno;
 	/* The address is only a hint to the kernel; nothing else can be there now. */
-	if (mincore((void *)start, end - start, present) < 0)
+	if (mincore((void *)start, size, present) < 0)
 		return -EEXIST;
 	return 0;
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
  * The kernel's own pages in every address space: vvar (data) and vdso (code).
- * They are not saved: a restarted process gets this kernel's, at the address
- * where the program knows them, which is right only when the code is the same.
+ * A restarted process gets this kernel's, at the address where the program knows
+ * them; where the code is not the same, vdso_old.h.
  */
 #ifndef CKCTL_VDSO_H
 #define CKCTL_VDSO_H
@@ -38,6 +38,6 @@ int vdso_reserve(const struct vdso *own, struct vdso *ranges, size_t nr);
  * Move this process's vvar and vdso to @start, whose range was reserved; 0
  * for none.  Afterwards libc must not be asked for the time.  0 or -errno.
  */
-int vdso_move(const struct vdso *own, uint64_t start, uint64_t end);
+int vdso_move(const struct vdso *own, uint64_t start);
 
 #endif

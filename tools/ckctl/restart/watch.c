@@ -129,6 +129,8 @@ static int read_reports(struct restart *r)
 			return fail((enum ck_exit)reports[i].code, "%s", reports[i].text);
 		if (reports[i].kind == REPORT_BORN)
 			rc = watch_born(r, reports[i].pid);
+		else if (reports[i].kind == REPORT_WAITING)
+			r->nr_waiting++;
 		else if (++r->nr_ready == r->tree.nr)
 			let_go(r);
 	}
@@ -180,7 +182,7 @@ int watch_until_parked(struct restart *r)
 	bool parked = false;
 	int rc = CK_OK;
 
-	while (!rc && !parked) {
+	while (!rc && !(parked && r->nr_waiting == r->image->nr_relaunched)) {
 		struct epoll_event event;
 		int n = epoll_wait(r->epoll_fd, &event, 1, -1);
 

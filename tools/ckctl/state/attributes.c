@@ -106,6 +106,9 @@ static int attributes_restore(struct restore *r, const struct image_process *p)
 	if (prctl(PR_SET_DUMPABLE, 1, 0, 0, 0) < 0)
 		return fail_errno(errno, "process %d (%.15s): cannot make it dumpable", rec->pid,
 				  rec->comm);
+	/* The rest is its memory's. */
+	if (p->relaunch)
+		return restore_oom(r, rec);
 	if (prctl(PR_SET_THP_DISABLE, !!(p->mm->flags & CKPT_MM_NO_THP), 0, 0, 0) < 0)
 		return fail_errno(errno, "process %d (%.15s): cannot set whether it uses transparent "
 				  "huge pages", rec->pid, rec->comm);

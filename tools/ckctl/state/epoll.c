@@ -81,7 +81,7 @@ static const struct dump_fd *find_target(const struct dump *d, const struct dump
 	if (fd && fd->raw.ino == ino && is_target(f, slot, fd->proc, fd->fd))
 		return fd;
 	for (i = 0; i < fs->nr_files; i++)
-		if (fs->files[i]->rec.ino == ino &&
+		if (fs->files[i]->rec.ino == ino && dump_file_saved(fs->files[i]) &&
 		    is_target(f, slot, fs->files[i]->proc, fs->files[i]->fd))
 			return dump_fd_find(d, fs->files[i]->proc, fs->files[i]->fd);
 	return NULL;
@@ -143,10 +143,11 @@ static int check(struct dump *d, struct dump_file *f)
 
 		f->watched[n] = find_target(d, f, &slot, inos[n]);
 		if (!f->watched[n] && !d->rehearsal)
-			return obstacle(d, f->proc->pid, "the epoll instance %d watches something "
-					"that was added as descriptor %d, which no process of the "
-					"job has open any more; let the program remove it with "
-					"epoll_ctl(2) before it closes it", f->fd, watches[n].fd);
+			return dump_file_obstacle(d, f, "the epoll instance %d watches something "
+						  "that was added as descriptor %d, which no process "
+						  "of the job has open any more; let the program "
+						  "remove it with epoll_ctl(2) before it closes it",
+						  f->fd, watches[n].fd);
 	}
 	return CK_OK;
 }

@@ -79,8 +79,9 @@ static int check(struct dump *d, struct dump_file *f)
 		return CK_OK;
 	}
 	if (!can_probe())
-		return obstacle(d, f->proc->pid, "descriptor %d is an eventfd, of which this kernel does "
-				"not tell whether it is a semaphore; let the program close it", f->fd);
+		return dump_file_obstacle(d, f, "descriptor %d is an eventfd, of which this kernel does "
+					  "not tell whether it is a semaphore; let the program close "
+					  "it", f->fd);
 	if (d->rehearsal)
 		return CK_OK;
 	fd = dump_file_get(f);

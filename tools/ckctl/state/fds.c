@@ -243,6 +243,13 @@ static int compare_descriptions(const struct dump_fd *a, const struct dump_file 
 	return 1;
 }
 
+static enum dump_use use_of(const struct dump_fd *f)
+{
+	if (!f->proc->relaunch || f->fd <= 2)
+		return DUMP_NEEDED;
+	return f->cloexec ? DUMP_UNUSED : DUMP_WANTED;
+}
+
 /* A new description, at @at of those found so far. */
 static struct dump_file *new_file(struct dump *d, const struct dump_fd *f,
 				  struct dump_object *object, size_t at)
@@ -317,6 +324,8 @@ static int group_fds(struct dump *d)
 			f->file = find_file(d, f, object, first);
 		if (!f->file)
 			return CK_FAILED;
+		if (use_of(f) > f->file->use)
+			f->file->use = use_of(f);
 		object->roles |= stdio_roles(d, f);
 	}
 	return CK_OK;
@@ -347,7 +356,8 @@ static const struct {
 
 bool dump_file_is(const struct dump_file *f, const char *name)
 {
-	return f->info && !f->refused && strncmp(f->path, "anon_inode:", 11) == 0 &&
+	/* What is started anew makes its own. */
+	return f->info && !f->refused && f->use == DUMP_NEEDED && strncmp(f->path, "anon_inode:", 11) == 0 &&
 	       strcmp(f->path + 11, name) == 0;
 }
 
@@ -375,10 +385,28 @@ static const char *type_of(const struct dump_file *f)
 	return "of an unknown kind";
 }
 
-int dump_file_refuse(struct dump *d, const struct dump_file *f)
+int dump_file_obstacle(struct dump *d, struct dump_file *f, const char *fmt, ...)
 {
-	return obstacle(d, f->proc->pid, "descriptor %d is %s (%s), which cannot be saved; let the "
-			"program close it before a checkpoint", f->fd, type_of(f), f->path);
+	va_list ap;
+	int rc = CK_OK;
+
+	f->refused = true;
+	va_start(ap, fmt);
+	if (f->use == DUMP_NEEDED)
+		rc = vobstacle(d, f->proc->pid, fmt, ap);
+	va_end(ap);
+	return rc;
+}
+
+int dump_file_refuse(struct dump *d, struct dump_file *f)
+{
+	return dump_file_obstacle(d, f, "descriptor %d is %s (%s), which cannot be saved; let the "
+				  "program close it before a checkpoint", f->fd, type_of(f), f->path);
+}
+
+bool dump_file_saved(const struct dump_file *f)
+{
+	return f->use != DUMP_UNUSED && !f->refused;
 }
 
 static int check_file(struct dump *d, struct dump_file *f)
@@ -395,12 +423,13 @@ static int check_file(struct dump *d, struct dump_file *f)
 	if (!f->path)
 		return CK_FAILED;
 	f->is_pipe = S_ISFIFO(f->rec.mode) && !(f->rec.flags & O_PATH);
-	f->refused = f->rec.flags & O_ASYNC;
+	/* Of an unused pipe the other end may not be. */
+	if (f->use == DUMP_UNUSED)
+		return CK_OK;
 	if (f->rec.flags & O_ASYNC)
-		return obstacle(d, f->proc->pid,
-				"descriptor %d (%s) is set to signal-driven I/O "
-				"(O_ASYNC), which cannot be saved; let the program switch it off",
-				f->fd, path);
+		return dump_file_obstacle(d, f, "descriptor %d (%s) is set to signal-driven I/O "
+					  "(O_ASYNC), which cannot be saved; let the program switch "
+					  "it off", f->fd, path);
 	if (object_is(f))
 		return CK_OK;
 	if (dump_file_has_path(f))
@@ -505,7 +534,8 @@ static int fds_dump(struct dump *d)
 	int rc = CK_OK;
 
 	for (i = 0; i < d->files->nr_fds && !rc; i++)
-		rc = put_fd(d, &d->files->fds[i], &next_id);
+		if (use_of(&d->files->fds[i]) != DUMP_UNUSED && dump_file_saved(d->files->fds[i].file))
+			rc = put_fd(d, &d->files->fds[i], &next_id);
 	return rc;
 }
 

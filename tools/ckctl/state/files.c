@@ -71,15 +71,14 @@ int dump_file_named(struct dump *d, struct dump_file *f)
 	if (len > sizeof(removed) - 1 &&
 	    strcmp(f->path + len - (sizeof(removed) - 1), removed) == 0 &&
 	    (lstat(f->path, &st) < 0 || st.st_dev != f->rec.dev || st.st_ino != f->rec.ino))
-		return obstacle(d, f->proc->pid,
-				"descriptor %d is %.*s, which was removed there, but not "
-				"altogether, and cannot be saved: let the program keep or close it",
-				f->fd, (int)(len - (sizeof(removed) - 1)), f->path);
+		return dump_file_obstacle(d, f, "descriptor %d is %.*s, which was removed there, but "
+					  "not altogether, and cannot be saved: let the program keep "
+					  "or close it", f->fd, (int)(len - (sizeof(removed) - 1)),
+					  f->path);
 	if (strncmp(f->path, "/proc/", 6) == 0 && f->path[6] >= '0' && f->path[6] <= '9')
-		return obstacle(d, f->proc->pid,
-				"descriptor %d is %s, which belongs to a process and "
-				"cannot be saved; let the program close it before a checkpoint",
-				f->fd, f->path);
+		return dump_file_obstacle(d, f, "descriptor %d is %s, which belongs to a process and "
+					  "cannot be saved; let the program close it before a "
+					  "checkpoint", f->fd, f->path);
 	f->rec.kind = f->rec.flags & O_PATH ? CKPT_FILE_PATH :
 		      S_ISREG(f->rec.mode) ? CKPT_FILE_REG :
 		      S_ISDIR(f->rec.mode) ? CKPT_FILE_DIR : CKPT_FILE_CHR;

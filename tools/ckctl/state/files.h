@@ -17,6 +17,13 @@ struct dump_object {
 	unsigned int roles;		/* bit n: is the standard stream n */
 };
 
+/* Who will have it again; the greater wins. */
+enum dump_use {
+	DUMP_UNUSED,		/* nobody: only what is started anew has it, close-on-exec */
+	DUMP_WANTED,		/* what is started anew would inherit it: saved if it can be */
+	DUMP_NEEDED,		/* what is saved has it, or it is anybody's standard stream */
+};
+
 /* An open file description. */
 struct dump_file {
 	struct ckpt_rec_file rec;	/* kind 0: refused, or not looked at by its row yet */
@@ -25,9 +32,10 @@ struct dump_file {
 	uint32_t nlink;
 	struct proc *proc;		/* one of those who have it, */
 	int fd;				/* at this number */
+	enum dump_use use;
 	bool locks_put;
 	bool is_pipe;
-	bool refused;
+	bool refused;			/* its obstacle has been reported, or it is dropped */
 	struct dump_object *object;
 	__u64 stdio_ids[3];		/* CKPT_FILE_STDIO: a record for each role in use */
 	struct dump_pipe *pipe;		/* CKPT_FILE_PIPE */
@@ -60,7 +68,13 @@ struct dump_files {
 
 /* A copy of one descriptor of @f in ckctl, close-on-exec; -1 and errno. */
 int dump_file_get(const struct dump_file *f);
-int dump_file_refuse(struct dump *d, const struct dump_file *f);
+/* Something stands against saving @f, as obstacle() says it, unless it is not
+ * needed: then it is dropped. */
+int dump_file_obstacle(struct dump *d, struct dump_file *f, const char *fmt, ...)
+	__attribute__((format(printf, 3, 4)));
+int dump_file_refuse(struct dump *d, struct dump_file *f);
+/* Will there be a record of it? */
+bool dump_file_saved(const struct dump_file *f);
 
 /* What follows "Key:" in an fdinfo, by strtoull() with @base; false without one. */
 bool dump_info_number(const char *info, const char *key, int base, uint64_t *value);

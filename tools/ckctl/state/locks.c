@@ -101,6 +101,8 @@ static int check(struct dump *d, const struct dump_fd *f)
 	const char *at = f->locks;
 	struct ckpt_rec_lock lock;
 
+	if (f->proc->relaunch)
+		return CK_OK;
 	while (lock_next(&at, &lock))
 		if (!lock.kind || f->file->rec.kind != CKPT_FILE_REG ||
 		    (lock.kind == CKPT_LOCK_POSIX && !posix_fd(d, f, &lock))) {
@@ -133,9 +135,12 @@ static int locks_dump(struct dump *d)
 		const struct dump_fd *f = &d->files->fds[i];
 		const char *at = f->locks;
 
-		if (!at)
+		if (!at || f->file->rec.kind != CKPT_FILE_REG || !dump_file_saved(f->file))
 			continue;
 		while (!rc && lock_next(&at, &lock)) {
+			/* What is started anew takes its own ones again. */
+			if (f->proc->relaunch && (!lock.kind || lock.kind == CKPT_LOCK_POSIX))
+				continue;
 			if (lock.kind == CKPT_LOCK_POSIX) {
 				if (posix_fd(d, f, &lock) != f)
 					continue;

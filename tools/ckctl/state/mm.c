@@ -230,7 +230,8 @@ static int mm_prepare(struct restore *r)
 	nr_files = 0;
 	rc = keep_generations(r);
 	for (i = 0; i < r->image->nr_processes && !rc; i++)
-		rc = prepare_process(r, &r->image->processes[i]);
+		if (!r->image->processes[i].relaunch)
+			rc = prepare_process(r, &r->image->processes[i]);
 	return rc;
 }
 

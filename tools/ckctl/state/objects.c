@@ -46,19 +46,16 @@ static int open_content(struct dump *d, struct dump_content *c, struct dump_file
 	struct statfs fs;
 
 	c->fd = content_open(f);
-	if (c->fd < 0 && (errno == EACCES || errno == EPERM)) {
-		f->refused = true;
-		return obstacle(d, f->proc->pid, "descriptor %d is the removed file %s, which you may "
-				"not read; let the program keep or close it", f->fd, f->path);
-	}
+	if (c->fd < 0 && (errno == EACCES || errno == EPERM))
+		return dump_file_obstacle(d, f, "descriptor %d is the removed file %s, which you may "
+					  "not read; let the program keep or close it", f->fd, f->path);
 	if (c->fd < 0 || fstatfs(c->fd, &fs) < 0)
 		return fail_errno(errno, "pid %d: cannot open its descriptor %d", f->proc->pid,
 				  f->fd);
 	if (fs.f_type != HUGETLBFS_MAGIC)
 		return CK_OK;
-	f->refused = true;
-	return obstacle(d, f->proc->pid, "descriptor %d is %s, of huge pages, which cannot be saved; "
-			"let the program close it", f->fd, f->path);
+	return dump_file_obstacle(d, f, "descriptor %d is %s, of huge pages, which cannot be saved; "
+				  "let the program close it", f->fd, f->path);
 }
 
 static int take(struct dump *d, struct dump_file *f)
@@ -68,6 +65,11 @@ static int take(struct dump *d, struct dump_file *f)
 	size_t len = strlen(f->path);
 	int rc = CK_OK, seals;
 
+	/* What is started anew makes its own. */
+	if (is_memfd(f) && f->use != DUMP_NEEDED) {
+		f->refused = true;
+		return CK_OK;
+	}
 	if (!c) {
 		c = f->object->content = content_add(d, f->path);
 		if (!c)
@@ -96,7 +98,7 @@ static int objects_check(struct dump *d)
 	int rc = CK_OK;
 
 	for (i = 0; i < fs->nr_files && !rc; i++)
-		if (!fs->files[i]->refused && object_is(fs->files[i]))
+		if (dump_file_saved(fs->files[i]) && object_is(fs->files[i]))
 			rc = take(d, fs->files[i]);
 	return rc;
 }

@@ -32,6 +32,7 @@ struct dump_pipe {
 	struct dump_file *reader, *writer;	/* a description of each end, if there is one */
 	bool named;
 	bool external;
+	bool used;
 	char *data;
 	uint32_t len;
 };
@@ -69,6 +70,7 @@ static int find_pipes(struct dump *d)
 			pipe->id = (uint32_t)fs->nr_pipes;
 		}
 		f->pipe = pipe;
+		pipe->used |= f->use != DUMP_UNUSED;
 		if (reads(f->rec.flags))
 			pipe->reader = f;
 		if (writes(f->rec.flags))
@@ -116,6 +118,10 @@ static int check_pipe(struct dump *d, struct dump_pipe *pipe, int scratch[2])
 	struct pollfd pfd = { .events = 0 };
 	int fd, size, len = 0, rc = CK_OK;
 
+	if (!pipe->used) {
+		pipe->external = true;
+		return CK_OK;
+	}
 	fd = dump_file_get(f);
 	if (fd < 0)
 		return fail_errno(errno, "pid %d: cannot get descriptor %d", f->proc->pid, f->fd);
@@ -143,15 +149,13 @@ out:
 
 static int check_end(struct dump *d, struct dump_file *f)
 {
-	if (f->refused)
+	if (!dump_file_saved(f))
 		return CK_OK;
 	if (f->pipe->external)
 		return dump_file_external(d, f);
 	if (f->rec.flags & O_DIRECT)
-		return obstacle(d, f->proc->pid,
-				"descriptor %d is a pipe in packet mode (O_DIRECT), which "
-				"cannot be saved",
-				f->fd);
+		return dump_file_obstacle(d, f, "descriptor %d is a pipe in packet mode (O_DIRECT), "
+					  "which cannot be saved", f->fd);
 	f->rec.kind = f->pipe->named ? CKPT_FILE_FIFO : CKPT_FILE_PIPE;
 	f->rec.object = f->pipe->id;
 	return CK_OK;

@@ -91,6 +91,7 @@ void proc_move(struct proc *to, struct proc *from)
 	*to = *from;
 	/* These belonged to the dump that read them. */
 	to->status = NULL;
+	to->relaunch = false;
 	forget_files(from);
 	from->fdinfos = NULL;
 	from->nr_fdinfos = 0;
@@ -281,8 +282,11 @@ int proc_read_all(struct dump *d)
 
 	for (i = 0; i < d->nr_procs; i++) {
 		struct proc *p = &d->procs[i];
-		ssize_t len = proc_text(p, p->status_fd, "status", buf, sizeof(buf));
+		ssize_t len;
 
+		if (p->status)
+			continue;
+		len = proc_text(p, p->status_fd, "status", buf, sizeof(buf));
 		/* Opened before the freeze, of a process that is no more: look again. */
 		if (len < 0 && errno == ESRCH) {
 			proc_close(p);

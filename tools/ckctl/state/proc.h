@@ -36,6 +36,7 @@ struct proc {
 	bool environ_seen;		/* places.c: and when it was started */
 	char *status;			/* text of /proc/PID/status, read while frozen */
 	size_t first_fd, nr_fds;	/* files.c: its descriptors in dump_files */
+	bool relaunch;			/* omit.c: not saved, but started anew */
 };
 
 struct dump;
@@ -70,7 +71,7 @@ ssize_t proc_link(const struct proc *p, const char *name, char *buf, size_t size
 /* "Key:" in a status text: what follows it and blanks; NULL when absent. */
 const char *proc_status(const char *status, const char *key);
 
-/* First thing while frozen: status of every process. */
+/* First thing while frozen: status of every process that has none yet. */
 int proc_read_all(struct dump *d);
 
 #endif

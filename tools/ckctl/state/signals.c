@@ -11,6 +11,7 @@
 
 #include <errno.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -20,16 +21,26 @@
 #define NR_SIGNALS	64
 #define SIGINFO_SIZE	128
 
+/* What exec(3) would leave of it. */
+static struct ckpt_sigaction anew(const struct image_process *p, int sig)
+{
+	bool ignored = p->relaunch->rec->ignored >> (sig - 1) & 1;
+
+	return (struct ckpt_sigaction){ .handler = (uintptr_t)(ignored ? SIG_IGN : SIG_DFL) };
+}
+
 static int signals_restore(struct restore *r, const struct image_process *p)
 {
 	int sig;
 
 	(void)r;
 	for (sig = 1; sig <= NR_SIGNALS; sig++) {
+		struct ckpt_sigaction action = p->relaunch ? anew(p, sig) : p->sigactions[sig - 1];
+
 		/* libc's sigaction(3) would keep two signals for itself and use its own restorer. */
 		if (sig == SIGKILL || sig == SIGSTOP)
 			continue;
-		if (syscall(SYS_rt_sigaction, sig, &p->sigactions[sig - 1], NULL, NR_SIGNALS / 8) < 0)
+		if (syscall(SYS_rt_sigaction, sig, &action, NULL, NR_SIGNALS / 8) < 0)
 			return fail_errno(errno, "process %d (%.15s): cannot set the action of signal %d",
 					  p->rec->pid, p->rec->comm, sig);
 	}

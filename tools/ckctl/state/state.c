@@ -69,7 +69,10 @@ void dump_free(struct dump *d)
 	free(d->obstacles);
 	for (i = 0; i < d->nr_procs; i++)
 		proc_close(&d->procs[i]);
+	for (i = 0; i < d->nr_omitted; i++)
+		proc_close(&d->omitted[i]);
 	free(d->procs);
+	free(d->omitted);
 	memset(d, 0, sizeof(*d));
 }
 
@@ -98,21 +101,29 @@ int obstacle_sentence(struct dump *d, const char *sentence)
 	return CK_OK;
 }
 
-int obstacle(struct dump *d, pid_t pid, const char *fmt, ...)
+int vobstacle(struct dump *d, pid_t pid, const char *fmt, va_list ap)
 {
 	char *what = NULL, *sentence = NULL;
-	va_list ap;
 	int rc;
 
-	va_start(ap, fmt);
 	if (vasprintf(&what, fmt, ap) < 0)
 		what = NULL;
-	va_end(ap);
 	if (!what || asprintf(&sentence, "pid %d (%s): %s", pid, comm_of(d, pid), what) < 0)
 		sentence = NULL;
 	rc = sentence ? obstacle_sentence(d, sentence) : fail(CK_FAILED, "out of memory");
 	free(sentence);
 	free(what);
+	return rc;
+}
+
+int obstacle(struct dump *d, pid_t pid, const char *fmt, ...)
+{
+	va_list ap;
+	int rc;
+
+	va_start(ap, fmt);
+	rc = vobstacle(d, pid, fmt, ap);
+	va_end(ap);
 	return rc;
 }
 

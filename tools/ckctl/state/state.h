@@ -9,6 +9,7 @@
 #ifndef CKCTL_STATE_H
 #define CKCTL_STATE_H
 
+#include <stdarg.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <sys/types.h>
@@ -19,6 +20,7 @@ struct dump_files;
 struct places;
 struct restore_temps;
 struct dump_fs;
+struct dump_relaunch;
 struct dump_chunk;
 
 /*
@@ -31,6 +33,8 @@ struct job_stream;
 struct dump {
 	struct proc *procs;		/* proc.h; ascending by pid */
 	size_t nr_procs;
+	struct proc *omitted;		/* those of the job that are left out (omit.h) */
+	size_t nr_omitted;
 	int cgroup_fd;			/* of the job */
 	const struct job_stream *streams; /* [3], what the job was launched with, or NULL */
 	const char *groups;		/* the job's, as /proc/PID/status has them; NULL: look there */
@@ -46,6 +50,7 @@ struct dump {
 	struct dump_files *files;	/* files.c */
 	struct dump_fs *fs;		/* fs.c */
 	char **limits;			/* rlimits.c: texts */
+	struct dump_relaunch *relaunched; /* relaunch.c */
 	struct dump_chunk *chunks;	/* dump_alloc() */
 };
 
@@ -53,6 +58,8 @@ struct dump {
  * that all are found; the caller refuses when nr_obstacles is not 0. */
 int obstacle(struct dump *d, pid_t pid, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
+int vobstacle(struct dump *d, pid_t pid, const char *fmt, va_list ap)
+	__attribute__((format(printf, 3, 0)));
 
 /* The same for a sentence that is complete already. */
 int obstacle_sentence(struct dump *d, const char *sentence);

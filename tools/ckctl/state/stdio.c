@@ -25,10 +25,9 @@ int dump_file_external(struct dump *d, struct dump_file *f)
 	}
 	if (!f->is_pipe)
 		return dump_file_refuse(d, f);
-	return obstacle(d, f->proc->pid,
-			"descriptor %d is a pipe (%s) to a process outside of the job, "
-			"which cannot be saved; start both ends in one job, or close it",
-			f->fd, f->path);
+	return dump_file_obstacle(d, f, "descriptor %d is a pipe (%s) to a process outside of the job, "
+				  "which cannot be saved; start both ends in one job, or close it",
+				  f->fd, f->path);
 }
 
 /* A socket whose other end is the job's own would be lost by plugging it anew. */

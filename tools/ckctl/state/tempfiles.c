@@ -37,7 +37,7 @@
 
 static bool is_temporary(const struct dump *d, const struct dump_file *f)
 {
-	return f->rec.kind == CKPT_FILE_REG && !f->refused && f->nlink == 1 &&
+	return f->rec.kind == CKPT_FILE_REG && dump_file_saved(f) && f->nlink == 1 &&
 	       places_have(d->places, f->path, f->rec.dev);
 }
 
