@@ -4,7 +4,7 @@
  * alone knows: sort(1) does.  Whose a file is that nobody has open, nothing tells; it
  * is taken for the job's when it has one name, belongs to a user of the job, lies
  * in one of places.c's directories (or below directories of that user in there)
- * and was born since the job began.  One that is not the job's costs a copy, and
+ * and was born since the job began, or is known to be of a former life of it.  One that is not the job's costs a copy, and
  * nothing else: a restart makes what is missing and touches none that is there.
  */
 #include "closed.h"
@@ -18,6 +18,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 #include "contents.h"
@@ -25,6 +26,7 @@
 #include "out.h"
 #include "places.h"
 #include "proc.h"
+#include "tempfiles.h"
 
 /* That much of each place is looked at, while a job stands still. */
 #define MAX_ENTRIES	1000
@@ -87,30 +89,46 @@ static bool is_young(const struct scan *s, const struct statx *st)
 	return born >= s->d->places->began;
 }
 
+/* A restart has told that it is the job's: TEMPFILE_MARK. */
+static bool is_marked(int fd)
+{
+	return fd >= 0 && fgetxattr(fd, TEMPFILE_MARK, NULL, 0) >= 0;
+}
+
+static int add(struct scan *s, const char *path, const struct statx *st, int fd, int err)
+{
+	struct dump_content *c = content_add(s->d, dump_strdup(s->d, path, strlen(path)));
+
+	if (!c || content_has_name(s->d, c, st))
+		return CK_FAILED;
+	c->fd = fd;
+	c->err = fd < 0 ? err : 0;
+	c->rec.size = st->stx_size;
+	c->rec.mode = st->stx_mode;
+	c->rec.dev = makedev(st->stx_dev_major, st->stx_dev_minor);
+	c->rec.ino = st->stx_ino;
+	c->temp->flags = CKPT_TEMPFILE_CLOSED;
+	c->temp->mtime_sec = st->stx_mtime.tv_sec;
+	c->temp->mtime_nsec = st->stx_mtime.tv_nsec;
+	return CK_OK;
+}
+
 static void take(struct scan *s, int dir_fd, const char *name, const char *path,
 		 const struct statx *st)
 {
-	uint64_t dev = makedev(st->stx_dev_major, st->stx_dev_minor);
-	struct dump_content *c;
+	bool taken;
+	int fd;
 
-	if (st->stx_nlink != 1 || !is_users(s, st->stx_uid) || !is_young(s, st) || is_known(s, st) ||
-	    !places_have(s->d->places, path, dev))
+	if (st->stx_nlink != 1 || !is_users(s, st->stx_uid) || is_known(s, st) ||
+	    !places_have(s->d->places, path, makedev(st->stx_dev_major, st->stx_dev_minor)))
 		return;
-	c = content_add(s->d, dump_strdup(s->d, path, strlen(path)));
-	if (!c || content_has_name(s->d, c, st)) {
-		s->rc = CK_FAILED;
-		return;
-	}
-	c->temp->flags = CKPT_TEMPFILE_CLOSED;
-	c->rec.size = st->stx_size;
-	c->rec.mode = st->stx_mode;
-	c->rec.dev = dev;
-	c->rec.ino = st->stx_ino;
-	c->temp->mtime_sec = st->stx_mtime.tv_sec;
-	c->temp->mtime_nsec = st->stx_mtime.tv_nsec;
-	c->fd = openat(dir_fd, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
-	if (c->fd < 0)
-		c->err = errno;
+	fd = openat(dir_fd, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+	taken = is_young(s, st) || is_marked(fd);
+	if (taken)
+		s->rc = add(s, path, st, fd, errno);
+	/* What was added has it. */
+	if (fd >= 0 && (!taken || s->rc))
+		close(fd);
 }
 
 /* Ckctl's own notes of what jobs run (job/job.c). */

@@ -167,24 +167,26 @@ static int open_descriptions(struct make *m)
 	return rc ? rc : mm_open_made(m->r, m->shm->name);
 }
 
-/*
- * The same image may be restarted once more, when the job has gone on to write what
- * is made now: which file that is, is told by an attribute of it, where the file
- * system knows such.
- */
-#define MARK	"user.ckpt"
-
+/* The same image may be restarted once more, when the job has gone on to write what is
+ * made now; another one may be made when nobody has it open. */
 static uint64_t mark_of(const struct image *img, const struct image_shm *shm)
 {
 	return XXH64(shm->rec, sizeof(*shm->rec), 0) ^ XXH64(shm->temp, sizeof(*shm->temp), 1) ^
 	       XXH64(img->meta.host, strlen(img->meta.host), (uint64_t)img->meta.time);
 }
 
+void remake_mark(const struct image *img, const struct image_shm *shm, int fd)
+{
+	const uint64_t mark = mark_of(img, shm);
+
+	fsetxattr(fd, TEMPFILE_MARK, &mark, sizeof(mark), 0);
+}
+
 bool remake_is_marked(const struct image *img, const struct image_shm *shm, int fd)
 {
 	uint64_t mark;
 
-	return fgetxattr(fd, MARK, &mark, sizeof(mark)) == sizeof(mark) && mark == mark_of(img, shm);
+	return fgetxattr(fd, TEMPFILE_MARK, &mark, sizeof(mark)) == sizeof(mark) && mark == mark_of(img, shm);
 }
 
 static int set_time(const struct make *m)
@@ -202,9 +204,8 @@ static int set_time(const struct make *m)
 static int finish(void *arg)
 {
 	const struct make *m = arg;
-	const uint64_t mark = mark_of(m->r->image, m->shm);
 
-	fsetxattr(m->fd, MARK, &mark, sizeof(mark), 0);
+	remake_mark(m->r->image, m->shm, m->fd);
 	return fchmod(m->fd, m->shm->rec->mode & 0777) < 0 ? -1 : set_time(m);
 }
 

@@ -34,7 +34,9 @@ struct restore_temps {
 int remake_all(struct restore *r);
 void remake_undo(struct restore *r);
 int remake_commit(struct restore *r);
-/* Is what @fd is open on one that a former restart from @img has made of @shm? */
+/* Tell the next restart from @img that what @fd is open on is @shm, as far as the file
+ * system lets us; what a former one has told. */
+void remake_mark(const struct image *img, const struct image_shm *shm, int fd);
 bool remake_is_marked(const struct image *img, const struct image_shm *shm, int fd);
 /* Why @shm cannot be made: @err of trail_follow() or of what came after it. */
 int remake_failed(const struct image_shm *shm, const struct trail *trail, int err);

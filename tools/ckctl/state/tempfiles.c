@@ -269,26 +269,29 @@ static bool is_unchanged(const struct image_shm *shm, const struct statx *st)
 	       st->stx_mtime.tv_nsec == shm->temp->mtime_nsec;
 }
 
-/*
- * The job's own, and nobody else has it open for writing: a descriptor; or -1.  What
- * was made by a former restart is the job's, too, and is as old as this image says.
- */
-static int open_changed(const struct look *l, const struct statx *st)
+/* Something is there; what it is to the job. */
+static void look_at(struct look *l, const struct statx *st)
 {
 	const int flags = O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC;
-	bool changed = !is_unchanged(l->shm, st), ours;
-	int fd;
+	bool changed = !is_unchanged(l->shm, st), same = is_same(l->shm, st) || !changed;
+	int fd = -1;
 
-	if (!S_ISREG(st->stx_mode) || st->stx_uid != l->uid || st->stx_nlink != 1 ||
-	    (!changed && !l->mapped))
-		return -1;
-	fd = openat(l->trail.dir_fd, l->trail.rest, O_RDONLY | flags);
+	if (S_ISREG(st->stx_mode) && st->stx_uid == l->uid && st->stx_nlink == 1)
+		fd = openat(l->trail.dir_fd, l->trail.rest, O_RDONLY | flags);
+	/* One that a former restart has made is the job's, too. */
+	same |= fd >= 0 && remake_is_marked(l->image, l->shm, fd);
+	l->another = !same;
 	if (fd < 0)
-		return -1;
-	ours = (!changed || is_same(l->shm, st) || remake_is_marked(l->image, l->shm, fd)) &&
-	       !restore_is_written(fd);
+		return;
+	if (same)
+		remake_mark(l->image, l->shm, fd);
+	if (same && (changed || l->mapped) && !(l->shm->temp->flags & CKPT_TEMPFILE_CLOSED) &&
+	    !restore_is_written(fd)) {
+		close(fd);
+		l->fd = openat(l->trail.dir_fd, l->trail.rest, O_RDWR | flags);
+		return;
+	}
 	close(fd);
-	return ours ? openat(l->trail.dir_fd, l->trail.rest, O_RDWR | flags) : -1;
 }
 
 static int look(void *arg)
@@ -308,9 +311,8 @@ static int look(void *arg)
 	    statx(l->trail.dir_fd, l->trail.rest, AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT,
 		  STATX_BASIC_STATS | STATX_BTIME, &st) < 0) {
 		l->missing = strchr(l->trail.rest, '/') || errno == ENOENT;
-	} else if (!(l->shm->temp->flags & CKPT_TEMPFILE_CLOSED)) {
-		l->another = !is_same(l->shm, &st) && !is_unchanged(l->shm, &st);
-		l->fd = open_changed(l, &st);
+	} else {
+		look_at(l, &st);
 	}
 	trail_end(&l->trail);
 	return 0;

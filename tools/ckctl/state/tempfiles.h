@@ -5,6 +5,10 @@
 
 #include "state.h"
 
+/* The extended attribute of a file, where the file system knows such, by which the job
+ * that a restart continues has it, whenever it was born. */
+#define TEMPFILE_MARK	"user.ckpt"
+
 /* All frozen: take hold of their contents, as content_take() does. */
 void tempfiles_capture(struct dump *d, struct image_writer *w, bool held);
 
