@@ -49,6 +49,7 @@ controls=(	# PROGRAM KIND ROW, "-" where ckctl's table has none
 	"files rlimits rlimits"
 	"removed shm removed files"
 	"removed seals removed files"
+	"tempfiles shm temporary files"
 	"fifos pipe-data named pipes"
 	"pipes pipe-data pipes"
 	"pipes pipe-capacity pipes"
@@ -66,7 +67,8 @@ controls=(	# PROGRAM KIND ROW, "-" where ckctl's table has none
 hang_s=$((6 * ${TIMEOUT_FACTOR:-1}))	# a program that hangs has not passed either
 
 image_of() {	# PROGRAM
-	job_start "$1" "$1" && job_works "$1" && job_create "$1" && job_kill "$1"
+	# What changes after the checkpoint is to be brought back.
+	job_start "$1" "$1" && job_works "$1" && job_create "$1" && job_works "$1" && job_kill "$1"
 }
 
 # What the job says within its time; sets verdict.

@@ -86,7 +86,7 @@ no_capability() {
 }
 
 check "an ordinary user, who owns this cgroup only" is_user
-for p in threads pids files relaunch; do
+for p in threads pids files tempfiles relaunch; do
 	check_program "$p"
 done
 check "a restarted process has no capability" no_capability

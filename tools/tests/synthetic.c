@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <sys/user.h>
 #include <unistd.h>
 #include <xxhash.h>
@@ -19,6 +20,7 @@
 #define STACK	0x7ffffff00000ULL
 #define VDSO	0x7ffff7fc0000ULL
 #define SHM_ID	77
+#define TEMP_ID	78
 #define XSTATE	832
 
 static char dir[64];
@@ -74,6 +76,7 @@ static const struct {
 					  { HEAP + 0x8000, 3, true }, { STACK, 2, false } } },
 	{ SYNTHETIC_PID + 1, CKPT_PAGES_MM, { { HEAP, 6, false } } },
 	{ SHM_ID, CKPT_PAGES_SHM, { { 0, 1, false }, { 0x2000, 1, false } } },
+	{ TEMP_ID, CKPT_PAGES_SHM, { { 0, 1, false }, { 0x3000, 1, false } } },
 };
 
 #define NR_OWNERS (sizeof(owners) / sizeof(owners[0]))
@@ -256,9 +259,16 @@ static int put_process_by_id(struct image_writer *w, int32_t pid)
 static int put_objects(struct image_writer *w)
 {
 	struct ckpt_rec_shm shm = { .id = SHM_ID, .size = 0x2800, .name_len = 6 };
+	struct ckpt_rec_shm temp_shm = { .id = TEMP_ID, .size = SYNTHETIC_TEMP_SIZE, .name_len = 9,
+					 .mode = S_IFREG | 0640, .dev = 5, .ino = 6,
+					 .flags = CKPT_SHM_NAMED };
+	struct ckpt_rec_tempfile temp = { .object = TEMP_ID, .uid = 1000, .mtime_sec = 1600000000,
+					  .mtime_nsec = 5 };
 	struct ckpt_rec_file files[] = {
 		{ .id = 1, .kind = CKPT_FILE_STDIO, .object = 0 },
-		{ .id = 2, .kind = CKPT_FILE_REG, .flags = 2, .pos = 123, .path_len = 9 },
+		{ .id = 2, .kind = CKPT_FILE_REG, .flags = 2, .pos = 123, .path_len = 9,
+		  .object = TEMP_ID, .mode = S_IFREG | 0640, .dev = 5, .ino = 6,
+		  .size = SYNTHETIC_TEMP_SIZE, .mtime_sec = 1600000000, .mtime_nsec = 5 },
 		{ .id = 3, .kind = CKPT_FILE_PIPE, .object = 55 },
 	};
 	struct ckpt_rec_pipe pipe = { .id = 55, .capacity = 65536, .data_len = 5 };
@@ -270,6 +280,10 @@ static int put_objects(struct image_writer *w)
 	int rc = image_put(w, CKPT_REC_SHM, &shm, sizeof(shm), "object", 6);
 	size_t i;
 
+	if (rc == CK_OK)
+		rc = image_put(w, CKPT_REC_SHM, &temp_shm, sizeof(temp_shm), "/tmp/file", 9);
+	if (rc == CK_OK)
+		rc = image_put(w, CKPT_REC_TEMPFILE, &temp, sizeof(temp), NULL, 0);
 	for (i = 0; rc == CK_OK && i < 3; i++)
 		rc = image_put(w, CKPT_REC_FILE, &files[i], sizeof(files[i]),
 			       files[i].path_len ? "/tmp/file" : NULL, files[i].path_len);
@@ -365,12 +379,30 @@ static int match_run(const struct ckpt_run *run, const struct image_generation *
 	       memcmp(want, got, len) != 0;
 }
 
+bool synthetic_is_temp(int fd, uint32_t seed)
+{
+	static const char zeros[CKPT_PAGE_SIZE];
+	char want[CKPT_PAGE_SIZE], got[CKPT_PAGE_SIZE];
+	struct stat st;
+
+	if (fstat(fd, &st) < 0 || st.st_size != SYNTHETIC_TEMP_SIZE)
+		return false;
+	fill(want, sizeof(want), 0, TEMP_ID, seed);
+	if (pread(fd, got, sizeof(got), 0) != sizeof(got) || memcmp(want, got, sizeof(got)) != 0)
+		return false;
+	if (pread(fd, got, sizeof(got), 0x1000) != sizeof(got) || memcmp(zeros, got, sizeof(got)) != 0)
+		return false;
+	fill(want, sizeof(want), 0x3000, TEMP_ID, seed);
+	return pread(fd, got, sizeof(got), 0x3000) == SYNTHETIC_TEMP_SIZE - 0x3000 &&
+	       memcmp(want, got, SYNTHETIC_TEMP_SIZE - 0x3000) == 0;
+}
+
 bool synthetic_matches(const struct image *img, uint32_t seed)
 {
 	struct match m = { .seed = seed };
 	size_t i, k;
 
-	if (img->meta.time != 1700000000 + seed || img->nr_processes != 3 || img->nr_shms != 1)
+	if (img->meta.time != 1700000000 + seed || img->nr_processes != 3 || img->nr_shms != 2)
 		return false;
 	for (i = 0; i < 2; i++)
 		for (k = 0; k < img->processes[i].nr_pages; k++) {
@@ -378,11 +410,13 @@ bool synthetic_matches(const struct image *img, uint32_t seed)
 			if (image_for_each_run(img, img->processes[i].pages[k], match_run, &m))
 				return false;
 		}
-	m.owner = SHM_ID;
-	if (img->shms[0].nr_pages != 1 ||
-	    image_for_each_run(img, img->shms[0].pages[0], match_run, &m))
-		return false;
-	return m.nr == 7;
+	for (i = 0; i < 2; i++) {
+		m.owner = img->shms[i].rec->id;
+		if (img->shms[i].nr_pages != 1 ||
+		    image_for_each_run(img, img->shms[i].pages[0], match_run, &m))
+			return false;
+	}
+	return m.nr == 9;
 }
 
 int open_quietly(struct image **img, const char *path, char *sentence, unsigned int size)

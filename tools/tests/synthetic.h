@@ -11,6 +11,9 @@
 #define SYNTHETIC_PID	1000	/* and its child, one higher */
 #define SYNTHETIC_ANEW	(SYNTHETIC_PID + 60)	/* its child, too: one that is started anew */
 
+/* Of its temporary file: the second object, the second file. */
+#define SYNTHETIC_TEMP_SIZE	0x3800
+
 /* A directory for this test, removed by scratch_remove(). */
 const char *scratch(void);
 void scratch_remove(void);
@@ -23,6 +26,8 @@ int synthetic_write(const char *dir, const char *id, uint32_t seed, unsigned int
 int synthetic_fill(struct image_writer *w, uint32_t seed, struct image_meta *meta);
 /* The image holds what synthetic_write(…, @seed) wrote, all pages included. */
 bool synthetic_matches(const struct image *img, uint32_t seed);
+/* @fd holds what its temporary file held. */
+bool synthetic_is_temp(int fd, uint32_t seed);
 /* Open quietly: the exit code; the sentence is in @sentence (may be NULL). */
 int open_quietly(struct image **img, const char *path, char *sentence, unsigned int size);
 /* Open and verify all pages quietly. */

@@ -245,7 +245,7 @@ static void objects(void)
 	const struct dump_file *memfd = find(&d, 30)->file, *a = find(&d, 31)->file;
 	const struct dump_file *b = find(&d, 32)->file;
 
-	ok(d.nr_obstacles == 0 && d.files->nr_contents == 2, "a memfd and a removed file");
+	ok(d.nr_obstacles == 0 && d.files->contents.nr == 2, "a memfd and a removed file");
 	ok(memfd->rec.kind == CKPT_FILE_OBJECT && memfd->rec.seals == F_SEAL_GROW, "its seals");
 	ok(a != b && a->object->content == b->object->content, "two descriptions of one file");
 	end(&d, pid);

@@ -99,6 +99,7 @@ struct ckpt_record {
  * @CKPT_REC_CPUS: struct ckpt_rec_cpus, then the CPU mask, once
  * @CKPT_REC_VDSO: the code of the kernel's vdso, an ELF object, once
  * @CKPT_REC_RELAUNCH: struct ckpt_rec_relaunch, then program, mark, arguments, environment
+ * @CKPT_REC_TEMPFILE: struct ckpt_rec_tempfile
  * @__CKPT_REC_MAX: one more than the last
  */
 enum ckpt_record_type {
@@ -133,6 +134,7 @@ enum ckpt_record_type {
 	CKPT_REC_CPUS,
 	CKPT_REC_VDSO,
 	CKPT_REC_RELAUNCH,
+	CKPT_REC_TEMPFILE,
 	__CKPT_REC_MAX,
 };
 
@@ -446,14 +448,15 @@ struct ckpt_rec_sched {
 
 /**
  * struct ckpt_rec_shm - one object whose contents are in the image, however many
- *	map it or have it open: shared memory, or a file that was removed
+ *	map it or have it open: shared memory, a file that was removed, or a temporary
+ *	file
  * @id: named by CKPT_REC_VMA and CKPT_REC_FILE
  * @size: bytes
  * @name_len: bytes of name after this struct: its path, without " (deleted)"
  * @mode: st_mode
  * @dev: st_dev
  * @ino: st_ino
- * @flags: CKPT_SHM_FILE
+ * @flags: CKPT_SHM_FILE or CKPT_SHM_NAMED
  * @pad: zero
  */
 struct ckpt_rec_shm {
@@ -469,6 +472,8 @@ struct ckpt_rec_shm {
 
 /* Its path was that of a file: it comes back as a file without a name there. */
 #define CKPT_SHM_FILE		(1U << 0)
+/* It has its path, and a CKPT_REC_TEMPFILE: it comes back where it is no more. */
+#define CKPT_SHM_NAMED		(1U << 1)
 
 /**
  * enum ckpt_pages_owner - whose pages a CKPT_REC_PAGES describes

@@ -153,7 +153,8 @@ enum ckpt_file_kind {
  * @flags: O_* as fcntl(F_GETFL), access mode included
  * @pos: offset
  * @object: CKPT_FILE_PIPE, CKPT_FILE_FIFO: id of the pipe; CKPT_FILE_STDIO: 0, 1 or 2, the
- *	role; CKPT_FILE_OBJECT: id of the object
+ *	role; CKPT_FILE_OBJECT: id of the object; CKPT_FILE_REG: that of the object with
+ *	CKPT_SHM_NAMED that has its contents, path, device, inode and size, 0 for none
  * @dev: st_dev
  * @ino: st_ino
  * @rdev: st_rdev of a device
@@ -180,6 +181,32 @@ struct ckpt_rec_file {
 	__u32 mtime_nsec;
 	__u32 seals;
 };
+
+/**
+ * struct ckpt_rec_tempfile - a file in a place for temporary files, with its contents
+ * @object: id of its CKPT_REC_SHM, which has CKPT_SHM_NAMED
+ * @uid: st_uid
+ * @flags: CKPT_TEMPFILE_CLOSED
+ * @mtime_sec: st_mtim
+ * @btime_sec: stx_btime; 0 where the file system does not know it
+ * @mtime_nsec: …
+ * @btime_nsec: …
+ *
+ * Its path is that of the object, and the same file at a restart one with the
+ * same inode and time of birth.
+ */
+struct ckpt_rec_tempfile {
+	__u64 object;
+	__u32 uid;
+	__u32 flags;
+	__s64 mtime_sec;
+	__s64 btime_sec;
+	__u32 mtime_nsec;
+	__u32 btime_nsec;
+};
+
+/* No process had it open: no CKPT_REC_FILE has its object. */
+#define CKPT_TEMPFILE_CLOSED	(1U << 0)
 
 /**
  * struct ckpt_rec_pipe - one pipe

@@ -21,6 +21,7 @@ struct checkpoint {
 	struct nl_info info;
 	struct nl_msg *snapshot, *thaw;	/* made before the freeze */
 	struct image_writer *writer;
+	struct places *places;		/* for temporary files */
 	struct image_meta meta;
 	struct dump dump;
 	struct proc *early;		/* opened before the freeze, and not in dump.procs */
@@ -48,7 +49,7 @@ int checkpoint_gone(struct checkpoint *c, int err, const char *what, pid_t pid);
 /* prove.c: all frozen and sorted out, the right to read them, and what is to be left out. */
 int prove(struct checkpoint *c);
 
-/* save.c: all frozen, the contents of files that have no name any more. */
+/* save.c: all frozen, the contents of files that are to be in the image. */
 int save_contents(struct checkpoint *c, bool held);
 
 #endif

@@ -58,6 +58,7 @@ static int adopt_processes(struct checkpoint *c, const struct nl_event *ev)
 
 	d->streams = c->req->streams;
 	d->nr_streams = c->req->nr_streams;
+	d->places = c->places;
 	d->cgroup_fd = c->cgroup_fd;
 	d->groups = c->req->view.groups;
 	d->procs = calloc(ev->nr_pids ? ev->nr_pids : 1, sizeof(*d->procs));
@@ -192,6 +193,7 @@ bool checkpoint_end(struct checkpoint *c)
 	c->dump.obstacles = NULL;
 	c->dump.nr_obstacles = 0;
 	dump_free(&c->dump);
+	places_close(c->places);
 	if (c->cgroup_fd >= 0)
 		close(c->cgroup_fd);
 	c->res->duration_ns = checkpoint_now_ns() - c->group->start_ns;

@@ -11,8 +11,9 @@
 #include "context.h"
 #include "job/cgroup.h"
 #include "out.h"
-#include "state/objects.h"
+#include "state/contents.h"
 #include "state/omit.h"
+#include "state/places.h"
 
 /* Descriptors of the jobs' descriptors: each holds a page of kernel memory. */
 #define MAX_EARLY_ROOM	8192
@@ -68,6 +69,7 @@ static void rehearse(struct checkpoint *c)
 	struct dump d = {
 		.nr_procs = c->nr_early, .early_room = c->early_room, .rehearsal = true,
 		.streams = c->req->streams, .nr_streams = c->req->nr_streams,
+		.places = c->places,
 	};
 	size_t i;
 
@@ -77,7 +79,7 @@ static void rehearse(struct checkpoint *c)
 	for (i = 0; i < d.nr_procs; i++)
 		proc_move(&d.procs[i], &c->early[i]);
 	if (!omit_find(&d) && !state_check(&d))
-		objects_rehearse(&d, c->writer);
+		contents_rehearse(&d, c->writer);
 	/* The descriptors are to be used again. */
 	omit_undo(&d);
 	for (i = 0; i < d.nr_procs; i++)
@@ -114,6 +116,8 @@ static int prepare(struct checkpoint *c)
 		rc = open_processes(c);
 	if (!rc && !c->req->check_only)
 		rc = image_begin(&c->writer, c->req->image_dir, c->req->id);
+	if (!rc && c->writer && !(c->places = places_open(c->req->image_dir, c->req->id)))
+		rc = CK_FAILED;
 	if (!rc)
 		rc = make_messages(c);
 	if (!rc)

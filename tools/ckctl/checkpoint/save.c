@@ -16,7 +16,9 @@
 #include "context.h"
 #include "out.h"
 #include "restart/vdso.h"
+#include "state/contents.h"
 #include "state/objects.h"
+#include "state/tempfiles.h"
 
 static int take_records(struct nlattr **tb, void *arg)
 {
@@ -67,7 +69,7 @@ static int take_objects(struct nlattr **tb, void *arg)
 }
 
 /* What is mapped the module has; only a job that has such files pays for asking. */
-int save_contents(struct checkpoint *c, bool held)
+static int save_objects(struct checkpoint *c, bool held)
 {
 	struct known known = { 0 };
 	struct nl_msg *msg;
@@ -82,6 +84,16 @@ int save_contents(struct checkpoint *c, bool held)
 	if (!rc)
 		rc = objects_capture(&c->dump, c->writer, known.ids, known.nr, held);
 	free(known.ids);
+	return rc;
+}
+
+/* Those first that a checkpoint cannot do without. */
+int save_contents(struct checkpoint *c, bool held)
+{
+	int rc = save_objects(c, held);
+
+	if (!rc)
+		tempfiles_capture(&c->dump, c->writer, held);
 	return rc;
 }
 
@@ -223,7 +235,7 @@ int checkpoint_written(struct checkpoint *c)
 	c->res->nr_zero = ev.nr_zero;
 	msg = nl_new(c->nl, CKPT_CMD_DUMP_PAGES);
 	rc = msg ? nl_fetch(c->nl, msg, take_page_records, c) : CK_FAILED;
-	return rc ? rc : objects_write(&c->dump, c->writer, &c->res->bytes);
+	return rc ? rc : contents_write(&c->dump, c->writer, &c->res->bytes);
 }
 
 /* The arguments of @p, NULL terminated; for people, so that errors leave them out. */

@@ -34,6 +34,11 @@ static const char *const file_kinds[] = {
 	[CKPT_FILE_OBJECT] = "removed",
 };
 
+static const char *file_kind(const struct image_file *file)
+{
+	return image_is_temporary(file) ? "temporary" : file_kinds[file->rec->kind];
+}
+
 /* ---- sums ---- */
 
 static uint64_t mapped_bytes(const struct image_process *p)
@@ -212,7 +217,7 @@ static void print_files(const struct image *img)
 			const struct image_file *file = &img->files[fd->file];
 
 			printf("%7d %5d  %-9s  %#-9x %9" PRId64 "  ", fd->rec->pid, fd->rec->fd,
-			       file_kinds[file->rec->kind], file->rec->flags,
+			       file_kind(file), file->rec->flags,
 			       (int64_t)file->rec->pos);
 			if (file->rec->kind == CKPT_FILE_PIPE)
 				printf("pipe %" PRIu64 ", %" PRIu32 " bytes in it",
@@ -230,7 +235,7 @@ static void print_rest(const struct image *img)
 	size_t i;
 
 	if (img->nr_shms)
-		printf("\nSHARED MEMORY        SIZE       SAVED\n");
+		printf("\n       OBJECT        SIZE       SAVED  NAME\n");
 	for (i = 0; i < img->nr_shms; i++) {
 		printf("%13" PRIu64 "  %10s  %10s  ", (uint64_t)img->shms[i].rec->id,
 		       human_bytes(img->shms[i].rec->size),
@@ -277,7 +282,7 @@ static json_t *json_fds(const struct image *img, const struct image_process *p)
 		json_array_append_new(array, json_pack(
 			"{s:i, s:b, s:s, s:I, s:I, s:I, s:o}", "fd", p->fds[i].rec->fd,
 			"cloexec", (int)(p->fds[i].rec->flags & 1),
-			"kind", file_kinds[file->rec->kind], "file", (json_int_t)file->rec->id,
+			"kind", file_kind(file), "file", (json_int_t)file->rec->id,
 			"flags", (json_int_t)file->rec->flags, "position",
 			(json_int_t)file->rec->pos, "path", json_text(file->path)));
 	}

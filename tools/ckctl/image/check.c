@@ -380,8 +380,7 @@ static int check_objects(const struct parse *p)
 			return damaged(p, img->shms[i].rec, "a shared memory object of a size that "
 				       "cannot be");
 	for (i = 0; i < img->nr_shms; i++)
-		if (img->shms[i].rec->flags & ~CKPT_SHM_FILE ||
-		    (img->shms[i].rec->flags & CKPT_SHM_FILE && img->shms[i].name[0] != '/'))
+		if (img->shms[i].rec->flags & CKPT_SHM_FILE && img->shms[i].name[0] != '/')
 			return damaged(p, img->shms[i].rec, "a removed file makes no sense");
 	for (i = 0; i < img->nr_pipes; i++)
 		if (img->pipes[i].rec->data_len > img->pipes[i].rec->capacity)
@@ -392,7 +391,7 @@ static int check_objects(const struct parse *p)
 	for (i = 0; i < img->nr_files; i++)
 		if (!file_makes_sense(&img->files[i]))
 			return damaged(p, img->files[i].rec, "an open file makes no sense");
-	return CK_OK;
+	return check_tempfiles(p);
 }
 
 static bool vdso_makes_sense(const struct image *img)

@@ -139,6 +139,7 @@ struct image_process {
 struct image_shm {
 	const struct ckpt_rec_shm *rec;
 	char *name;
+	const struct ckpt_rec_tempfile *temp;	/* CKPT_SHM_NAMED */
 	const struct ckpt_rec_pages **pages;
 	size_t nr_pages;
 };
@@ -147,12 +148,18 @@ struct image_file {
 	const struct ckpt_rec_file *rec;
 	char *path;
 	size_t pipe;			/* index into image.pipes; CKPT_FILE_PIPE */
-	size_t shm;			/* index into image.shms; CKPT_FILE_OBJECT */
+	size_t shm;			/* index into image.shms; CKPT_FILE_OBJECT, image_is_temporary() */
 	const void *state;		/* the record of an eventfd and of what comes after it */
 	const struct ckpt_epoll_watch *watches;	/* CKPT_FILE_EPOLL */
 	size_t nr_watches;
 	size_t *watched;		/* their files: indices into image.files */
 };
+
+/* A file whose contents are in the image although it has a path. */
+static inline bool image_is_temporary(const struct image_file *file)
+{
+	return file->rec->kind == CKPT_FILE_REG && file->rec->object;
+}
 
 struct image_pipe {
 	const struct ckpt_rec_pipe *rec;

@@ -341,6 +341,7 @@ static int first_pass(struct pass *s, const struct ckpt_record *r)
 	case CKPT_REC_SIGNALFD:
 	case CKPT_REC_EPOLL:
 	case CKPT_REC_LOCK:
+	case CKPT_REC_TEMPFILE:
 		return CK_OK;		/* in the second pass */
 	}
 	if (r->type == CKPT_REC_UNSPEC || r->type > CKPT_REC_ZOMBIE)
@@ -428,6 +429,8 @@ static int second_pass(struct pass *s, const struct ckpt_record *r)
 		return parse_pages(s, r);
 	if (r->type >= CKPT_REC_EVENTFD && r->type <= CKPT_REC_LOCK)
 		return parse_file_state(s->p, &s->files, r);
+	if (r->type == CKPT_REC_TEMPFILE)
+		return parse_tempfile(s->p, &s->shms, r);
 	if (r->type != CKPT_REC_CRED && r->type != CKPT_REC_FS && r->type != CKPT_REC_RLIMITS &&
 	    r->type != CKPT_REC_FD)
 		return CK_OK;
@@ -511,7 +514,7 @@ static int resolve(struct pass *s)
 	for (i = 0; i < s->img->nr_files; i++) {
 		struct image_file *file = &s->img->files[i];
 
-		if (file->rec->kind == CKPT_FILE_OBJECT) {
+		if (file->rec->kind == CKPT_FILE_OBJECT || image_is_temporary(file)) {
 			file->shm = id_map_find(&s->shms, file->rec->object);
 			if (file->shm == SIZE_MAX)
 				return damaged(s->p, file->rec, "an open file whose contents are "
@@ -528,11 +531,15 @@ static int resolve(struct pass *s)
 
 		if (p->relaunch)
 			inherit(s, p->relaunch);
-		for (k = 0; k < p->nr_vmas; k++)
-			if (p->vmas[k].rec->kind == CKPT_VMA_SHM &&
-			    id_map_find(&s->shms, p->vmas[k].rec->object) == SIZE_MAX)
+		for (k = 0; k < p->nr_vmas; k++) {
+			size_t shm = p->vmas[k].rec->kind != CKPT_VMA_SHM ? 0 :
+				     id_map_find(&s->shms, p->vmas[k].rec->object);
+
+			if (shm == SIZE_MAX || (p->vmas[k].rec->kind == CKPT_VMA_SHM &&
+						s->img->shms[shm].rec->flags & CKPT_SHM_NAMED))
 				return damaged(s->p, p->vmas[k].rec, "a mapping of shared memory "
 					       "that is not in the image");
+		}
 	}
 	return CK_OK;
 }

@@ -15,6 +15,8 @@ struct parse {
 int parse_records(const struct parse *p);
 /* Every rule inside one record and between records that needs no index file. */
 int check_records(const struct parse *p);
+/* A part of that: files with a path and their contents. */
+int check_tempfiles(const struct parse *p);
 /* Every run of every CKPT_REC_PAGES; the generations' files are open. */
 int check_runs(const struct parse *p);
 
@@ -50,6 +52,8 @@ int check_relaunch(const struct parse *p, const struct image_process *proc, stru
 
 /* A record that begins with a file's id: an eventfd's and those after it. */
 int parse_file_state(const struct parse *p, const struct id_map *files, const struct ckpt_record *r);
+/* One that begins with the id of an object with CKPT_SHM_NAMED. */
+int parse_tempfile(const struct parse *p, const struct id_map *shms, const struct ckpt_record *r);
 
 /* One more zeroed element at the end of an array of *@nr; NULL when out of memory. */
 void *grow(void *array, size_t *nr, size_t size);

@@ -20,6 +20,7 @@
 #include "../job/cgroup.h"
 #include "../out.h"
 #include "../state/cred.h"
+#include "../state/tempfiles.h"
 
 static int fd_base(const struct image *image)
 {
@@ -76,6 +77,7 @@ int restart_prepare(struct restart *r)
 	raise_nofile();
 	s->fd_base = fd_base(r->image);
 	free(s->file_fds);
+	free(s->file_fate);
 	free(s->shm_fds);
 	s->file_fds = no_fds(r->image->nr_files);
 	s->file_fate = calloc(r->image->nr_files + 1, sizeof(*s->file_fate));
@@ -88,6 +90,7 @@ int restart_prepare(struct restart *r)
 			return fail_errno(errno, "cannot keep the standard streams: the job uses "
 					  "descriptors up to %d", s->fd_base - 1);
 	}
+	rc = tempfiles_find(s);
 	for (ops = state_table; *ops && !rc; ops++)
 		if ((*ops)->prepare)
 			rc = (*ops)->prepare(s);
@@ -134,6 +137,17 @@ static int open_pipe(struct restart *r)
 	return CK_OK;
 }
 
+static int make_rows(struct restart *r)
+{
+	const struct state_ops *const *ops;
+	int rc = CK_OK;
+
+	for (ops = state_table; *ops && !rc; ops++)
+		if ((*ops)->make)
+			rc = (*ops)->make(&r->state);
+	return rc;
+}
+
 static int commit_rows(struct restart *r)
 {
 	const struct state_ops *const *ops;
@@ -155,6 +169,8 @@ static int build(struct restart *r)
 		rc = relaunch_open(r);
 	if (!rc)
 		rc = watch_open(r);
+	if (!rc)
+		rc = make_rows(r);
 	for (i = r->tree.first; i >= 0 && !rc; i = r->tree.nodes[i].next)
 		rc = skeleton_spawn(r, i);
 	if (!rc)
@@ -173,6 +189,7 @@ static int build(struct restart *r)
 /* Nothing stays: not what is parked, nor what still is a skeleton. */
 static void undo(struct restart *r)
 {
+	const struct state_ops *const *ops;
 	char sentence[4];
 
 	/* What there is to say has been said. */
@@ -183,6 +200,9 @@ static void undo(struct restart *r)
 	fail_capture(NULL, 0);
 	while (waitpid(-1, NULL, __WALL) > 0 || errno == EINTR)
 		;
+	for (ops = state_table; *ops; ops++)
+		if ((*ops)->undo)
+			(*ops)->undo(&r->state);
 }
 
 int restart_run(struct restart *r)
@@ -234,6 +254,7 @@ void restart_release(struct restart *r)
 	free(r->state.file_fds);
 	free(r->state.file_fate);
 	free(r->state.shm_fds);
+	tempfiles_release(&r->state);
 	free(r->state.groups);
 	image_close(r->image);
 	if (r->cgroup_fd >= 0)

@@ -6,6 +6,7 @@
  *   -----------                          -------------------------------
  *   check the image against this host
  *   prepare: open, create what is shared
+ *   make: what others can see of it
  *   clone the roots (tree.c)        ->   clone their children, sessions
  *   all are there: go               ->   groups, state rows, threads (thread.c)
  *                                        RESTORE: the module replaces the

@@ -307,16 +307,26 @@ int cred_create(struct restore *r, const struct image_process *p, const char *di
 	return fd;
 }
 
-int cred_chdir(const struct image_process *p, const char *path)
+int cred_call(const struct image_process *p, int (*fn)(void *arg), void *arg)
 {
 	struct self self;
 	int rc = -1;
 
 	if (assume(p, &self) == 0)
-		rc = chdir(path);
+		rc = fn(arg);
 	if (resume(&self) < 0)
 		_exit(CK_FAILED);
 	return rc;
+}
+
+static int chdir_to(void *path)
+{
+	return chdir(path);
+}
+
+int cred_chdir(const struct image_process *p, const char *path)
+{
+	return cred_call(p, chdir_to, (void *)path);
 }
 
 /* ---- for good ---- */

@@ -18,6 +18,9 @@ int cred_open(struct restore *r, const struct image_process *p, const char *path
 /* chdir(2) as @p could. */
 int cred_chdir(const struct image_process *p, const char *path);
 
+/* @fn with the rights of @p: what it returns, and errno; -1 when they cannot be taken. */
+int cred_call(const struct image_process *p, int (*fn)(void *arg), void *arg);
+
 /* A new file without a name in the directory @dir, open for reading and writing,
  * as @p could make one; as above. */
 int cred_create(struct restore *r, const struct image_process *p, const char *dir);

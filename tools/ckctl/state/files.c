@@ -28,6 +28,7 @@
 #include "cred.h"
 #include "out.h"
 #include "proc.h"
+#include "tempfiles.h"
 
 /* ---- check ---- */
 
@@ -115,7 +116,7 @@ static bool writable(const struct ckpt_rec_file *rec)
 	return rec->kind == CKPT_FILE_REG && (rec->flags & O_ACCMODE) != O_RDONLY;
 }
 
-static bool mapped_writable(const struct image *img, const struct ckpt_rec_file *rec)
+bool restore_maps_writable(const struct image *img, uint64_t dev, uint64_t ino)
 {
 	size_t i, n;
 
@@ -124,7 +125,7 @@ static bool mapped_writable(const struct image *img, const struct ckpt_rec_file 
 			const struct ckpt_rec_vma *vma = img->processes[i].vmas[n].rec;
 
 			if (vma->kind == CKPT_VMA_FILE && vma->flags & MAP_SHARED &&
-			    vma->file_writable && vma->dev == rec->dev && vma->ino == rec->ino)
+			    vma->file_writable && vma->dev == dev && vma->ino == ino)
 				return true;
 		}
 	return false;
@@ -146,11 +147,14 @@ static bool is_output(const struct image *img, const struct ckpt_rec_file *rec)
 		if (!(other->flags & O_APPEND) && (uint64_t)other->pos < other->size)
 			return false;
 	}
-	return written && !mapped_writable(img, rec);
+	return written && !restore_maps_writable(img, rec->dev, rec->ino);
 }
 
-/* Has anybody the file open for writing?  A read lease is not given then; who
- * may not have one at all does not learn it. */
+bool restore_is_written(int fd)
+{
+	return fcntl(fd, F_SETLEASE, F_RDLCK) < 0 && errno == EAGAIN;
+}
+
 static bool is_written_now(struct restore *r, const struct image_process *p, const char *path)
 {
 	int fd = cred_open(r, p, path, O_RDONLY | O_NONBLOCK);
@@ -158,7 +162,7 @@ static bool is_written_now(struct restore *r, const struct image_process *p, con
 
 	if (fd < 0)
 		return false;
-	written = fcntl(fd, F_SETLEASE, F_RDLCK) < 0 && errno == EAGAIN;
+	written = restore_is_written(fd);
 	close(fd);
 	return written;
 }
@@ -176,9 +180,9 @@ static void find_fate(struct restore *r, size_t i)
 	const struct image_file *f = &r->image->files[i];
 	struct stat st;
 
-	if (!p || f->rec->kind != CKPT_FILE_REG || stat(f->path, &st) < 0 ||
-	    !S_ISREG(st.st_mode) || is_unchanged(f->rec, &st) || st.st_ino != f->rec->ino ||
-	    (uint64_t)st.st_size < f->rec->size || !is_output(r->image, f->rec))
+	if (!p || f->rec->kind != CKPT_FILE_REG || tempfiles_fate(r, i) != TEMP_AS_IT_IS ||
+	    tempfiles_is_another(r, i) || stat(f->path, &st) < 0 || !S_ISREG(st.st_mode) || is_unchanged(f->rec, &st) ||
+	    st.st_ino != f->rec->ino || (uint64_t)st.st_size < f->rec->size || !is_output(r->image, f->rec))
 		return;
 	r->file_fate[i] = (uint64_t)st.st_size > f->rec->size && is_written_now(r, p, f->path) ?
 			  FATE_SHARED : FATE_CUT;
@@ -210,7 +214,7 @@ static int check_unchanged(const struct restore *r, const struct image_process *
 	const char *what;
 
 	if (f->rec->kind != CKPT_FILE_REG || is_unchanged(f->rec, st) ||
-	    r->file_fate[i] == FATE_CUT || is_pseudo(r->file_fds[i]))
+	    r->file_fate[i] == FATE_CUT || tempfiles_fate(r, i) == TEMP_CHANGED || is_pseudo(r->file_fds[i]))
 		return CK_OK;
 	if (r->file_fate[i] == FATE_SHARED && f->rec->flags & O_APPEND) {
 		note("%s is not cut back to its length at the checkpoint: others write it, too",
@@ -221,7 +225,7 @@ static int check_unchanged(const struct restore *r, const struct image_process *
 		note("%s has changed since the checkpoint and is taken as it is", f->path);
 		return CK_OK;
 	}
-	if (st->st_ino != f->rec->ino)
+	if (st->st_ino != f->rec->ino || tempfiles_is_another(r, i))
 		what = "was replaced by another file since the checkpoint";
 	else if ((uint64_t)st->st_size < f->rec->size)
 		what = "is shorter than at the checkpoint";
@@ -230,9 +234,10 @@ static int check_unchanged(const struct restore *r, const struct image_process *
 		       "writing";
 	else
 		what = "has changed since the checkpoint";
-	return fail(CK_REFUSED, "the file %s of pid %d (%s) %s (%ju bytes then, %jd now); put it "
-		    "back, or take it as it is with --force", f->path, p->rec->pid, p->rec->comm,
-		    what, (uintmax_t)f->rec->size, (intmax_t)st->st_size);
+	return fail(CK_REFUSED, "the file %s of pid %d (%s) %s (%ju bytes then, %jd now); %s, or take it "
+		    "as it is with --force", f->path, p->rec->pid, p->rec->comm, what,
+		    (uintmax_t)f->rec->size, (intmax_t)st->st_size, image_is_temporary(f) ?
+		    "move it away, and the one of then is made again" : "put it back");
 }
 
 /* ---- restore: opening ---- */
@@ -240,8 +245,7 @@ static int check_unchanged(const struct restore *r, const struct image_process *
 #define FLAGS_OF_OPEN	(O_ACCMODE | O_APPEND | O_NONBLOCK | O_DSYNC | O_SYNC | O_DIRECT | \
 			 O_LARGEFILE | O_DIRECTORY | O_NOFOLLOW | O_NOATIME | O_PATH)
 
-/* The flags with which to open it again. */
-static int open_flags(const struct ckpt_rec_file *rec)
+int restore_open_flags(const struct ckpt_rec_file *rec)
 {
 	int flags = (int)rec->flags & FLAGS_OF_OPEN;
 
@@ -284,10 +288,30 @@ static int plug_in(struct restore *r, size_t i)
 	return -1;
 }
 
+int restore_settle_file(const struct restore *r, size_t i)
+{
+	const struct image_file *f = &r->image->files[i];
+
+	if (!(f->rec->flags & O_NONBLOCK) && fcntl(r->file_fds[i], F_SETFL, f->rec->flags) < 0)
+		return fail_errno(errno, "cannot set the flags of %s", f->path);
+	if (f->rec->kind != CKPT_FILE_CHR && lseek(r->file_fds[i], f->rec->pos, SEEK_SET) < 0)
+		return fail_errno(errno, "cannot go to byte %jd of %s", (intmax_t)f->rec->pos,
+				  f->path);
+	return CK_OK;
+}
+
+/* Is it one that will be made again, or a directory on the way to one? */
+static bool is_late(const struct restore *r, size_t i)
+{
+	const struct image_file *f = &r->image->files[i];
+
+	return tempfiles_fate_at(r, f->path) == TEMP_MISSING || tempfiles_make_dir(r, f->path);
+}
+
 static int open_path(struct restore *r, const struct image_process *p, size_t i)
 {
 	const struct image_file *f = &r->image->files[i];
-	int flags = open_flags(f->rec);
+	int flags = restore_open_flags(f->rec);
 
 	r->file_fds[i] = cred_open(r, p, f->path, flags);
 	if (r->file_fds[i] < 0 && errno == ENXIO && f->rec->rdev == makedev(5, 0))
@@ -324,12 +348,8 @@ static int open_file(struct restore *r, size_t i)
 			    f->path, p->rec->pid, p->rec->comm);
 	if (f->rec->kind == CKPT_FILE_PATH)
 		return CK_OK;
-	if (!(f->rec->flags & O_NONBLOCK) && fcntl(r->file_fds[i], F_SETFL, f->rec->flags) < 0)
-		return fail_errno(errno, "cannot set the flags of %s", f->path);
-	if (f->rec->kind != CKPT_FILE_CHR && lseek(r->file_fds[i], f->rec->pos, SEEK_SET) < 0)
-		return fail_errno(errno, "cannot go to byte %jd of %s", (intmax_t)f->rec->pos,
-				  f->path);
-	return check_unchanged(r, p, i, &st);
+	rc = restore_settle_file(r, i);
+	return rc ? rc : check_unchanged(r, p, i, &st);
 }
 
 static bool is_ours(const struct ckpt_rec_file *rec)
@@ -346,7 +366,19 @@ static int files_prepare(struct restore *r)
 	for (i = 0; i < img->nr_files; i++)
 		find_fate(r, i);
 	for (i = 0; i < img->nr_files && !rc; i++)
-		if (is_ours(img->files[i].rec))
+		if (is_ours(img->files[i].rec) && !is_late(r, i))
+			rc = open_file(r, i);
+	return rc;
+}
+
+int restore_open_late(struct restore *r)
+{
+	const struct image *img = r->image;
+	size_t i;
+	int rc = CK_OK;
+
+	for (i = 0; i < img->nr_files && !rc; i++)
+		if (is_ours(img->files[i].rec) && r->file_fds[i] < 0)
 			rc = open_file(r, i);
 	return rc;
 }

@@ -7,12 +7,13 @@
 #define CKCTL_FILES_H
 
 #include <stdbool.h>
+#include "contents.h"
 #include "state.h"
 
 /* An inode; what its roles are is the same for all descriptions of it. */
 struct dump_object {
 	uint64_t dev, ino;
-	struct dump_content *content;	/* objects.c */
+	struct dump_content *content;	/* what of it is in the image */
 	unsigned int roles;		/* bit n: is the standard stream n */
 };
 
@@ -62,8 +63,7 @@ struct dump_files {
 	size_t nr_files;
 	struct dump_pipe *pipes;	/* pipes.c */
 	size_t nr_pipes;
-	struct dump_content *contents;	/* objects.c */
-	size_t nr_contents;
+	struct dump_contents contents;
 };
 
 /* A copy of one descriptor of @f in ckctl, close-on-exec; -1 and errno. */
@@ -106,6 +106,17 @@ int stdio_prepare(struct restore *r);
 
 /* The first process of the image that has the file, for its rights. */
 const struct image_process *restore_file_owner(const struct restore *r, size_t file);
+/* Has anybody in the image the file mapped such that writing to memory writes to it? */
+bool restore_maps_writable(const struct image *img, uint64_t dev, uint64_t ino);
+/* Has anybody what @fd is open on open for writing?  A read lease is not given then;
+ * who may not have one at all does not learn it. */
+bool restore_is_written(int fd);
+/* The flags with which to open it again by its path; then, when its descriptor is in
+ * r->file_fds, those that fcntl(2) sets, and the offset. */
+int restore_open_flags(const struct ckpt_rec_file *rec);
+int restore_settle_file(const struct restore *r, size_t file);
+/* What could not be opened while it was not made again. */
+int restore_open_late(struct restore *r);
 /* @fd, new, is file @file of the image: kept, with the flags that fcntl(2) sets. */
 int restore_file_is(struct restore *r, size_t file, int fd);
 

@@ -18,6 +18,7 @@
 #include "out.h"
 #include "proc.h"
 #include "state.h"
+#include "tempfiles.h"
 
 /* Per process, in the order of d->procs. */
 struct dump_fs {
@@ -95,6 +96,8 @@ static int fs_prepare(struct restore *r)
 		const struct image_process *p = &img->processes[i];
 
 		fd = cred_open(r, p, p->cwd, O_PATH | O_DIRECTORY);
+		if (fd < 0 && errno == ENOENT && tempfiles_make_dir(r, p->cwd))
+			continue;
 		if (fd < 0 && errno == ENOTDIR)
 			return fail(CK_REFUSED,
 				    "pid %d (%s) worked in directory %s, which is no directory",

@@ -22,6 +22,7 @@
 #include "files.h"
 #include "out.h"
 #include "proc.h"
+#include "tempfiles.h"
 
 /* ---- check ---- */
 
@@ -171,7 +172,8 @@ static int lock(int fd, const struct ckpt_rec_lock *rec)
 	return fcntl(fd, F_OFD_SETLK, &range);
 }
 
-static int locks_prepare(struct restore *r)
+/* Those of files that are @missing, or of all others. */
+static int take_locks(struct restore *r, bool missing)
 {
 	size_t i;
 
@@ -180,7 +182,7 @@ static int locks_prepare(struct restore *r)
 		const char *path = r->image->files[l->file].path;
 
 		if (l->rec->kind == CKPT_LOCK_POSIX || r->file_fds[l->file] < 0 ||
-		    lock(r->file_fds[l->file], l->rec) == 0)
+		    missing != (tempfiles_fate(r, l->file) == TEMP_MISSING) || lock(r->file_fds[l->file], l->rec) == 0)
 			continue;
 		if (errno == EAGAIN || errno == EACCES)
 			return fail(CK_BUSY, "%s, which the job had locked, is locked by somebody else",
@@ -188,6 +190,16 @@ static int locks_prepare(struct restore *r)
 		return fail_errno(errno, "cannot lock %s", path);
 	}
 	return CK_OK;
+}
+
+static int locks_prepare(struct restore *r)
+{
+	return take_locks(r, false);
+}
+
+static int locks_make(struct restore *r)
+{
+	return take_locks(r, true);
 }
 
 int locks_plan(const struct restore *r, const struct image_process *p, struct ckpt_plan *plan)
@@ -217,4 +229,5 @@ const struct state_ops state_locks = {
 	.check = locks_check,
 	.dump = locks_dump,
 	.prepare = locks_prepare,
+	.make = locks_make,
 };

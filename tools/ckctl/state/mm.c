@@ -7,7 +7,8 @@
  *
  * Of a private mapping only the pages that the process changed are in the
  * image, the rest is the file's: it must not have changed.  A shared mapping
- * shows the file as it is, it only has to be long enough.
+ * shows the file as it is, it only has to be long enough.  A temporary file may
+ * still have to be made, or brought back.
  */
 #include "mm.h"
 
@@ -24,6 +25,7 @@
 
 #include "cred.h"
 #include "out.h"
+#include "tempfiles.h"
 
 /* A file that is mapped or is an executable. */
 struct mapped_file {
@@ -130,7 +132,7 @@ static int check_unchanged(const struct restore *r, const struct image_process *
 {
 	const struct ckpt_rec_vma *rec = vma->rec;
 
-	if (r->force)
+	if (r->force || tempfiles_fate_at(r, vma->path) == TEMP_CHANGED)
 		return CK_OK;
 	if (rec->flags & MAP_SHARED) {
 		if ((uint64_t)st->st_size < rec->size)
@@ -167,7 +169,8 @@ static int prepare_process(struct restore *r, const struct image_process *p)
 	for (i = 0; i < p->nr_vmas; i++) {
 		const struct ckpt_rec_vma *rec = p->vmas[i].rec;
 
-		if (rec->kind != CKPT_VMA_FILE)
+		if (rec->kind != CKPT_VMA_FILE ||
+		    tempfiles_fate_at(r, p->vmas[i].path) == TEMP_MISSING)
 			continue;
 		rc = intern(r, p, p->vmas[i].path, maps_writable(rec), &file);
 		if (!rc)
@@ -176,6 +179,24 @@ static int prepare_process(struct restore *r, const struct image_process *p)
 			return rc;
 	}
 	return program_fd(r, p) ? CK_OK : intern(r, p, p->exe, false, &file);
+}
+
+int mm_open_made(struct restore *r, const char *path)
+{
+	struct mapped_file *file;
+	size_t i, k;
+	int rc = CK_OK;
+
+	for (i = 0; i < r->image->nr_processes; i++) {
+		const struct image_process *p = &r->image->processes[i];
+
+		for (k = 0; k < p->nr_vmas && !rc; k++)
+			if (p->vmas[k].rec->kind == CKPT_VMA_FILE &&
+			    strcmp(p->vmas[k].path, path) == 0)
+				rc = intern(r, p, p->vmas[k].path, maps_writable(p->vmas[k].rec),
+					    &file);
+	}
+	return rc;
 }
 
 /* Page files and indices at numbers that skeletons keep. */
@@ -234,7 +255,7 @@ static int file_fd(const char *path, bool writable)
 	return found ? files[by_path[at]].fd : -1;
 }
 
-static void plan_vmas(const struct restore *r, const struct image_process *p,
+static int plan_vmas(const struct restore *r, const struct image_process *p,
 		      struct ckpt_plan *plan, struct ckpt_plan_vma *vmas)
 {
 	const struct image_vma *last = NULL;
@@ -262,10 +283,14 @@ static void plan_vmas(const struct restore *r, const struct image_process *p,
 				v->fd = v[-1].fd;
 			else
 				v->fd = file_fd(p->vmas[i].path, maps_writable(rec));
+			if (v->fd < 0)
+				return fail(CK_NOTFOUND, "%s, which process %d (%.15s) had mapped, is "
+					    "missing", p->vmas[i].path, p->rec->pid, p->rec->comm);
 		}
 		last = rec->kind == CKPT_VMA_FILE ? &p->vmas[i] : NULL;
 		plan->nr_vmas++;
 	}
+	return CK_OK;
 }
 
 static void plan_pages(const struct restore *r, const struct image_process *p,
@@ -303,9 +328,8 @@ int mm_plan(struct restore *r, const struct image_process *p, struct ckpt_plan *
 		.close_from = (__u32)r->fd_base,
 		.flags = p->mm->flags & (CKPT_MM_LOCK_FUTURE | CKPT_MM_LOCK_ONFAULT),
 	};
-	plan_vmas(r, p, plan, vmas);
 	plan_pages(r, p, plan, pages);
-	return CK_OK;
+	return plan_vmas(r, p, plan, vmas);
 }
 
 int mm_set_fields(const struct image_process *p)

@@ -12,6 +12,9 @@ int mm_plan(struct restore *r, const struct image_process *p, struct ckpt_plan *
  * that prctl(2) knows, among them the end of the heap. */
 int mm_set_fields(const struct image_process *p);
 
+/* In the coordinator: the file @path has been made again; open it for who maps it. */
+int mm_open_made(struct restore *r, const char *path);
+
 /* shm.c: is @shm the program of @p, which was removed? */
 bool shm_is_program(const struct image_shm *shm, const struct image_process *p);
 

@@ -20,10 +20,5 @@ bool object_is(const struct dump_file *f);
 bool objects_any(const struct dump *d);
 int objects_capture(struct dump *d, struct image_writer *w, const struct object_id *known,
 		    size_t nr, bool held);
-/* Before the freeze: what would be cloned gets to the disk. */
-void objects_rehearse(struct dump *d, struct image_writer *w);
-/* After the module's pages: those of objects; *@bytes grows. */
-int objects_write(struct dump *d, struct image_writer *w, uint64_t *bytes);
-void objects_free(struct dump *d);
 
 #endif

@@ -33,6 +33,7 @@ struct proc {
 	int fd_fd;			/* the directory fd/ */
 	struct proc_fdinfo *fdinfos;	/* opened early, ascending by number */
 	size_t nr_fdinfos;
+	bool environ_seen;		/* places.c: and when it was started */
 	char *status;			/* text of /proc/PID/status, read while frozen */
 	size_t first_fd, nr_fds;	/* files.c: its descriptors in dump_files */
 	bool relaunch;			/* omit.c: not saved, but started anew */

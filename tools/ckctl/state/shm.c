@@ -31,18 +31,18 @@ static int fill_run(const struct ckpt_run *run, const struct image_generation *g
 		/* Of an older generation there may be something. */
 		if (fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)run->addr,
 			      (off_t)left) < 0)
-			return fail_errno(errno, "cannot clear shared memory");
+			return fail_errno(errno, "cannot clear a part of a file");
 		return CK_OK;
 	}
 	if (lseek(fd, (off_t)run->addr, SEEK_SET) < 0)
-		return fail_errno(errno, "cannot fill shared memory");
+		return fail_errno(errno, "cannot fill a file");
 	while (left > 0) {
 		ssize_t n = sendfile(fd, gen->page_fd, &from, left);
 
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n < 0)
-			return fail_errno(errno, "cannot read %s/pages into shared memory", gen->path);
+			return fail_errno(errno, "cannot read %s/pages into a file", gen->path);
 		if (n == 0)
 			return fail(CK_DAMAGED, "%s/pages is shorter than its index says", gen->path);
 		left -= (size_t)n;
@@ -122,21 +122,30 @@ static int create(struct restore *r, const struct image_shm *shm)
 	return fd;
 }
 
-static int make_object(struct restore *r, size_t i)
+int shm_fill(const struct restore *r, const struct image_shm *shm, int fd)
 {
-	const struct image_shm *shm = &r->image->shms[i];
 	size_t n;
-	int fd, rc = CK_OK;
+	int rc = CK_OK;
 
-	fd = r->shm_fds[i] = create(r, shm);
-	if (fd < 0)
-		return fail_errno(errno, "cannot make %s, which was removed, once more", shm->name);
 	for (n = 0; n < shm->nr_pages && !rc; n++)
 		rc = image_for_each_run(r->image, shm->pages[n], fill_run, &fd);
 	/* It was filled by whole pages, and may end with a hole. */
 	if (!rc && ftruncate(fd, (off_t)shm->rec->size) < 0)
 		rc = fail_errno(errno, "cannot make %s of %s", human_bytes(shm->rec->size),
 				shm->name);
+	return rc;
+}
+
+static int make_object(struct restore *r, size_t i)
+{
+	const struct image_shm *shm = &r->image->shms[i];
+	size_t n;
+	int fd, rc;
+
+	fd = r->shm_fds[i] = create(r, shm);
+	if (fd < 0)
+		return fail_errno(errno, "cannot make %s, which was removed, once more", shm->name);
+	rc = shm_fill(r, shm, fd);
 	for (n = 0; n < r->image->nr_processes; n++)
 		if (shm_is_program(shm, &r->image->processes[n]))
 			return rc ? rc : close_for_writing(r, i);
@@ -149,7 +158,8 @@ static int shm_prepare(struct restore *r)
 	int rc = CK_OK;
 
 	for (i = 0; i < r->image->nr_shms && !rc; i++)
-		rc = make_object(r, i);
+		if (!r->image->shms[i].temp)
+			rc = make_object(r, i);
 	return rc;
 }
 

@@ -10,7 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "objects.h"
+#include "contents.h"
 #include "out.h"
 #include "proc.h"
 
@@ -59,7 +59,7 @@ void dump_free(struct dump *d)
 	struct dump_chunk *c, *next;
 	size_t i;
 
-	objects_free(d);
+	contents_free(d);
 	for (c = d->chunks; c; c = next) {
 		next = c->next;
 		free(c);

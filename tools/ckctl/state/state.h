@@ -17,6 +17,8 @@
 
 struct proc;
 struct dump_files;
+struct places;
+struct restore_temps;
 struct dump_fs;
 struct dump_relaunch;
 struct dump_chunk;
@@ -37,6 +39,7 @@ struct dump {
 	const struct job_streams *streams; /* what it was launched with: [nr_streams] */
 	size_t nr_streams;
 	const char *groups;		/* the job's, as /proc/PID/status has them; NULL: look there */
+	struct places *places;		/* where temporary files are; NULL: nowhere */
 	struct image_writer *writer;	/* dump: where the records go */
 	/* Rehearsal before the freeze: how many descriptors may be kept open for it. */
 	size_t early_room;
@@ -85,6 +88,7 @@ struct restore {
 	int *file_fds;			/* [image->nr_files], -1 when not open (files.c) */
 	unsigned char *file_fate;	/* [image->nr_files] (files.c) */
 	int *shm_fds;			/* [image->nr_shms] (shm.c) */
+	struct restore_temps *temps;	/* tempfiles_restore.c; NULL without any */
 	int force;			/* accept changed files */
 	/*
 	 * Root restarts an image that is not root's: what it asks for is data of
@@ -100,6 +104,9 @@ struct restore {
 /* Move @fd to a number >= fd_base (closing the old one); -1 and errno. */
 int restore_keep_fd(struct restore *r, int fd);
 
+/* shm.c: the contents of @shm to the empty @fd, with its size. */
+int shm_fill(const struct restore *r, const struct image_shm *shm, int fd);
+
 struct state_ops {
 	const char *name;
 	const char *saved;
@@ -112,6 +119,11 @@ struct state_ops {
 	/* In the coordinator, before any process exists: check that it can be
 	 * done here, open or create what is shared between processes. */
 	int (*prepare)(struct restore *r);
+	/* In the coordinator, still before any process exists, signals blocked: what
+	 * everybody can see of it.  undo takes that back when the restart fails,
+	 * however far it came; without a word, for there has been one. */
+	int (*make)(struct restore *r);
+	void (*undo)(struct restore *r);
 	/* In the skeleton of @p, single threaded, all signals blocked; p's pid,
 	 * parent, session and group are right already.  Failures are reported
 	 * with fail(); the skeleton then exits and the restart is undone. */
@@ -121,7 +133,7 @@ struct state_ops {
 	int (*commit)(struct restore *r);
 };
 
-/* In the order in which check, dump, prepare and restore run; credentials
+/* In the order in which check, dump, prepare, make and restore run; credentials
  * come last in restore because they take rights away. NULL terminated. */
 extern const struct state_ops *const state_table[];
 

@@ -3,7 +3,7 @@
 #include "state.h"
 
 extern const struct state_ops state_attributes, state_mm, state_shm, state_fds, state_files,
-	state_objects, state_locks, state_pipes, state_fifo, state_eventfd, state_timerfd,
+	state_objects, state_tempfiles, state_locks, state_pipes, state_fifo, state_eventfd, state_timerfd,
 	state_signalfd, state_epoll, state_signals, state_timers, state_fs,
 	state_rlimits, state_sched, state_relaunch, state_cred;
 
@@ -15,6 +15,7 @@ const struct state_ops *const state_table[] = {
 	&state_fds,
 	&state_files,
 	&state_objects,
+	&state_tempfiles,
 	&state_locks,
 	&state_pipes,
 	&state_fifo,
