@@ -48,7 +48,8 @@ struct capture {
 	unsigned int size;
 };
 struct capture fail_captured(void);
-/* "ckctl: note: <sentence>" to stderr unless out_quiet. */
+/* "ckctl: note: <sentence>" to stderr unless out_quiet; or to whoever listens instead. */
+extern void (*out_hear)(const char *sentence);
 void note(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
 /* A name to stdout.  It may come from a job or an image: no control character in

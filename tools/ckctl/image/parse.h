@@ -51,6 +51,9 @@ int check_relaunch(const struct parse *p, const struct image_process *proc, stru
 /* A record that begins with a file's id: an eventfd's and those after it. */
 int parse_file_state(const struct parse *p, const struct id_map *files, const struct ckpt_record *r);
 
+/* What it points to. */
+void image_process_free(struct image_process *p);
+
 /* One more zeroed element at the end of an array of *@nr; NULL when out of memory. */
 void *grow(void *array, size_t *nr, size_t size);
 

@@ -75,7 +75,7 @@ static int write_diary(struct keeper *k)
 
 static void introduce(struct keeper *k)
 {
-	struct registry_entry entry;
+	struct registry_entry entry = { .image_dir = "" };
 	char sentence[1024];
 	int rc;
 
@@ -377,20 +377,13 @@ static void begin(struct keeper *k)
 int keeper_run(const struct keeper_request *req)
 {
 	struct keeper k = { .req = req, .voice.task = req->task };
-	const char *cluster = getenv("SLURM_CLUSTER_NAME");
-	char what[64], ignored[8];
+	char what[64];
 
 	signal(SIGPIPE, SIG_IGN);
 	snprintf(what, sizeof(what), "job %.40s", req->name);
 	deadline_begin(&k.stop, what, 0, STDIN_FILENO);
 	snprintf(k.voice.file, sizeof(k.voice.file), "%s/%s.ckpt.log", req->image_dir, req->name);
-	if (cluster && *cluster) {
-		snprintf(k.cluster, sizeof(k.cluster), "%s", cluster);
-	} else {
-		fail_capture(ignored, sizeof(ignored));
-		slurm_cluster(&k.stop, k.cluster, sizeof(k.cluster));
-		fail_capture(NULL, 0);
-	}
+	slurm_own_cluster(&k.stop, k.cluster, sizeof(k.cluster));
 	introduce(&k);
 	if (!req->interval_s || is_covered(&k))
 		return CK_OK;
