@@ -40,6 +40,7 @@ static const struct command commands[] = {
 	/* What ckctl itself starts is not listed. */
 	{ "job-agent", cmd_job_agent, NULL },
 	{ "job-keeper", cmd_job_keeper, NULL },
+	{ "job-task", cmd_job_task, NULL },
 };
 
 #define NR_COMMANDS (sizeof(commands) / sizeof(commands[0]))
@@ -116,8 +117,7 @@ static int run_task(int argc, char **argv)
 	args[n++] = strdup(command);
 	for (i = 1; i < argc; i++)
 		args[n++] = argv[i];
-	unsetenv(TASK_ENV_IMAGE);
-	unsetenv(TASK_ENV_COMMAND);
+	/* They stay: it may have to be executed once more. */
 	return run(n, args);
 }
 

@@ -11,6 +11,7 @@
 
 bool out_json;
 bool out_quiet;
+void (*out_hear)(const char *sentence);
 
 static struct capture capture;
 
@@ -165,12 +166,16 @@ void note(const char *fmt, ...)
 	char *sentence = NULL;
 	va_list ap;
 
-	if (out_quiet)
+	if (out_quiet && !out_hear)
 		return;
 	va_start(ap, fmt);
-	if (vasprintf(&sentence, fmt, ap) >= 0)
-		say("note: ", sentence);
+	if (vasprintf(&sentence, fmt, ap) < 0)
+		sentence = NULL;
 	va_end(ap);
+	if (sentence && out_hear)
+		out_hear(sentence);
+	else if (sentence)
+		say("note: ", sentence);
 	free(sentence);
 }
 

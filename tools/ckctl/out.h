@@ -50,7 +50,8 @@ struct capture {
 struct capture fail_captured(void);
 /* The first sentence that was printed: of all, the one that tells why; "" for none. */
 const char *fail_first(void);
-/* "ckctl: note: <sentence>" to stderr unless out_quiet. */
+/* "ckctl: note: <sentence>" to stderr unless out_quiet; or to whoever listens instead. */
+extern void (*out_hear)(const char *sentence);
 void note(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
 /* A name to stdout.  It may come from a job or an image: no control character in

@@ -6,45 +6,31 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "task_name.h"
 
-/* A job's image that is complete, and this user's: anybody may write in some directories. */
-static bool is_complete(const char *image)
-{
-	char manifest[PATH_MAX + 32];
-	struct stat st;
-
-	snprintf(manifest, sizeof(manifest), "%s/manifest.json", image);
-	return lstat(manifest, &st) == 0 && S_ISREG(st.st_mode) && st.st_uid == getuid();
-}
-
 /*
- * Which image to continue from: the whole decision.  Whether it is of this very
- * job, and can be used, is for ckctl to see, who runs the program if not.
+ * Is there anything to continue from: the whole decision.  Whether it is there,
+ * of this very job, and can be used, is for ckctl to see, who runs the program
+ * if not.
  */
 static bool find_image(spank_t sp, const struct step *step, char *image, size_t size)
 {
 	const char *count = step_getenv(sp, "SLURM_RESTART_COUNT");
-	const char *named = step_getenv(sp, "CKPT_RESTART_IMAGE");
 	char cwd[PATH_MAX];
 
 	/* srun --restart-dir, or what srun was told when it was itself started again. */
 	if (!step->batch)
 		return step->restart_dir &&
 		       (size_t)snprintf(image, size, "%s", step->restart_dir) < size;
-	/* Requeued: its own last checkpoint.  (S_SLURM_RESTART_COUNT is always 0.) */
-	if (count && atoi(count) > 0 && (step->image_dir || getcwd(cwd, sizeof(cwd)))) {
-		int len = snprintf(image, size, "%s/%u.ckpt",
-				   step->image_dir ? step->image_dir : cwd, step->job_id);
-
-		if (len > 0 && (size_t)len < size && is_complete(image))
-			return true;
-	}
-	/* Submitted by ckctl restart, in the name of another. */
-	return named && (size_t)snprintf(image, size, "%s", named) < size;
+	/* Requeued, or submitted by ckctl restart.  (S_SLURM_RESTART_COUNT is always 0.) */
+	if ((!count || atoi(count) <= 0) && !step_getenv(sp, TASK_ENV_SUBMITTED))
+		return false;
+	if (!step->image_dir && !getcwd(cwd, sizeof(cwd)))
+		return false;
+	return (size_t)snprintf(image, size, "%s/%u.ckpt", step->image_dir ? step->image_dir : cwd,
+				step->job_id) < size;
 }
 
 #if SLURM_VERSION_NUMBER >= SLURM_VERSION_NUM(23, 11, 0)
@@ -88,10 +74,9 @@ void task_continue(spank_t sp, const struct step *step, const char *prefix)
 {
 	char image[PATH_MAX];
 
-	if (!find_image(sp, step, image, sizeof(image)))
+	if (!find_image(sp, step, image, sizeof(image)) || replace(sp, prefix, image) == 0)
 		return;
+	slurm_error("ckpt: cannot continue from %s: %s; starting anew", image, strerror(errno));
 	/* Jobs that it submits are no restarts. */
-	spank_unsetenv(sp, "CKPT_RESTART_IMAGE");
-	if (replace(sp, prefix, image) < 0)
-		slurm_error("ckpt: cannot continue from %s: %s; starting anew", image, strerror(errno));
+	spank_unsetenv(sp, TASK_ENV_SUBMITTED);
 }

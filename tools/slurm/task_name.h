@@ -12,4 +12,7 @@
 #define TASK_ENV_COMMAND	"CKPT_TASK_COMMAND"	/* the first word that was */
 #define TASK_ENV_IMAGE		"CKPT_TASK_IMAGE"
 
+/* In jobs that ckctl restart has submitted: the image of the former one. */
+#define TASK_ENV_SUBMITTED	"CKPT_RESTART_IMAGE"
+
 #endif

@@ -64,7 +64,7 @@ static void age(const char *name)
 
 static void test_sweep(void)
 {
-	struct registry_entry entry;
+	struct registry_entry entry = { .image_dir = "" };
 	char image[PATH_MAX];
 	const char *const jobs[] = { "10", "11", "12.0", "13" };
 	size_t i;

@@ -17,6 +17,7 @@
 #include "job/slurm.h"
 #include "job/steps.h"
 #include "job/talk.h"
+#include "job/environ.h"
 #include "job/tasks.h"
 #include "out.h"
 #include "synthetic.h"
@@ -267,12 +268,12 @@ static void address(const char *text, const char *want)
 static void environments(void)
 {
 	static const char text[] = "A=1\0SLURM_PROCID=7\0SLURM_PROCID_X=8\0B";
-	const char *value = task_getenv(text, sizeof(text), "SLURM_PROCID");
+	const char *value = environ_get(text, sizeof(text), "SLURM_PROCID");
 	char *own;
 	size_t len;
 
-	ok(value && strcmp(value, "7") == 0 && !task_getenv(text, sizeof(text), "B") &&
-	   !task_getenv(text, sizeof(text), "PROCID"), "variables of an environment");
+	ok(value && strcmp(value, "7") == 0 && !environ_get(text, sizeof(text), "B") &&
+	   !environ_get(text, sizeof(text), "PROCID"), "variables of an environment");
 	own = task_environ(getpid(), &len);
 	ok(own && strlen(own) <= len, "an environment");
 	free(own);

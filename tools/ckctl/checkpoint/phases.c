@@ -16,6 +16,7 @@
 #include "out.h"
 #include "policy.h"
 #include "state/omit.h"
+#include "state/places.h"
 
 /* Frozen on purpose while a disk is written to; our death thaws in any case. */
 #define HELD_DEADLINE_MS	(3600 * 1000U)

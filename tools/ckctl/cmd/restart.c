@@ -20,8 +20,7 @@
 #include "json.h"
 #include "out.h"
 #include "policy.h"
-#include "restart/restart.h"
-#include "state/cred.h"
+#include "restart/start.h"
 
 static const char usage[] =
 	"Usage: ckctl restart [OPTION]… IMAGE[@GENERATION] [ImageDir=DIR]\n"
@@ -63,13 +62,7 @@ struct request_line {
 	uint64_t interval_s;
 	unsigned int keep;
 	bool detach, force;
-	enum { PIDNS_AUTO, PIDNS_ALWAYS, PIDNS_NEVER } pidns;
-};
-
-/* What is waited for when the job runs. */
-struct running {
-	pid_t child;
-	int status_fd;
+	enum start_pidns pidns;
 };
 
 /* ---- the command line ---- */
@@ -176,47 +169,15 @@ static int find_image(const struct request_line *q, char *path, size_t size)
 
 /* ---- the steps ---- */
 
-/* Another layout of our own address space: the same command line once more. */
-static int exec_again(void)
+/* 0: it is there, and still empty. */
+static int write_pidfile(const struct request_line *q, pid_t pid)
 {
-	static char text[128 * 1024];
-	static char *args[4096];
-	const char *tried = getenv("CKCTL_LAYOUTS");
-	char number[16];
-	size_t nr = 0, at;
-	int fd, n = tried ? atoi(tried) : 0;
-	ssize_t len;
-
-	if (n >= 16)
-		return fail(CK_REFUSED, "the vdso of the saved processes lies where ckctl itself is "
-			    "mapped; is address space randomization off?");
-	snprintf(number, sizeof(number), "%d", n + 1);
-	setenv("CKCTL_LAYOUTS", number, 1);
-	fd = open("/proc/self/cmdline", O_RDONLY | O_CLOEXEC);
-	len = fd < 0 ? -1 : read(fd, text, sizeof(text));
-	if (len <= 0 || len == sizeof(text))
-		return fail_errno(errno, "cannot read my own command line");
-	for (at = 0; at < (size_t)len && nr + 1 < sizeof(args) / sizeof(args[0]); nr++) {
-		args[nr] = text + at;
-		at += strlen(text + at) + 1;
-	}
-	execv("/proc/self/exe", args);
-	return fail_errno(errno, "cannot execute ckctl again");
-}
-
-static int open_pidfile(const struct request_line *q, FILE **file)
-{
-	*file = q->pidfile ? fopen(q->pidfile, "we") : NULL;
-	return *file || !q->pidfile ? CK_OK : fail_errno(errno, "cannot write %s", q->pidfile);
-}
-
-static int write_pidfile(const struct request_line *q, FILE *file, pid_t pid)
-{
-	bool ok = !file || fprintf(file, "%d\n", pid) > 0;
+	FILE *file = q->pidfile ? fopen(q->pidfile, "we") : NULL;
+	bool ok = file && (!pid || fprintf(file, "%d\n", pid) > 0);
 
 	if (file && fclose(file) != 0)
 		ok = false;
-	return ok ? CK_OK : fail_errno(errno, "cannot write %s", q->pidfile);
+	return ok || !q->pidfile ? CK_OK : fail_errno(errno, "cannot write %s", q->pidfile);
 }
 
 /* The job that it becomes: its checkpoints go where the image is. */
@@ -272,118 +233,31 @@ static uint64_t now_ns(void)
 	return (uint64_t)ts.tv_sec * 1000000000 + (uint64_t)ts.tv_nsec;
 }
 
-/* Whether the ids can be had here; if not, r->why says why, where that is no failure. */
-static int check_ids(struct restart *r, const struct request_line *q)
-{
-	static char why[1024];
-	int rc = q->pidns == PIDNS_ALWAYS ? CK_OK : restart_check_ended(r);
-
-	if (rc || q->pidns == PIDNS_ALWAYS)
-		return rc;
-	if (q->pidns == PIDNS_NEVER)
-		return restart_check_ids(r);
-	fail_capture(why, sizeof(why));
-	rc = restart_check_ids(r);
-	fail_capture(NULL, 0);
-	if (rc) {
-		r->why = why;
-		r->why_code = rc;
-	}
-	return CK_OK;
-}
-
-static bool is_apart(const struct restart *r, const struct request_line *q)
-{
-	return r->why || q->pidns == PIDNS_ALWAYS || r->state.gives_away;
-}
-
-/* All that can be found out while nothing has happened yet. */
 static int look(struct restart *r, const struct request_line *q, const char *path)
 {
 	struct image *image;
 	int rc = image_open(&image, path);
 
-	if (rc)
-		return rc;
-	r->image = image;
-	r->state.image = image;
-	rc = cred_look(&r->state);
 	if (!rc)
-		rc = nl_open(&r->nl);
-	if (!rc)
-		rc = restart_check(r);
-	if (!rc)
-		rc = check_ids(r, q);
-	if (!rc)
-		rc = restart_layout(r);
-	if (rc == VDSO_TAKEN)
-		rc = exec_again();
-	if (!rc)
-		rc = image_verify_pages(image, 0);
-	return rc || is_apart(r, q) ? rc : restart_prepare(r);
+		rc = start_look(r, image, q->pidns);
+	return rc == VDSO_TAKEN ? start_again() : rc;
 }
 
-/* In this process; an id that turns out to be taken leads to a second try. */
-static int run_here(struct restart *r, const struct request_line *q)
+static int run(struct restart *r, const struct request_line *q, struct started *started)
 {
-	static char why[1024];
-	int rc;
+	int rc = write_pidfile(q, start_is_apart(r, q->pidns) ? 0 : r->tree.main);
 
-	if (q->pidns != PIDNS_AUTO)
-		return restart_run(r);
-	fail_capture(why, sizeof(why));
-	rc = restart_run(r);
-	fail_capture(NULL, 0);
-	if (rc == CK_BUSY) {
-		r->why = why;
-		r->why_code = rc;
-	} else if (rc) {
-		fail(rc, "%s", why);
-	}
-	return rc;
-}
-
-static int run_apart(struct restart *r, const struct request_line *q, struct running *job)
-{
-	FILE *pidfile;
-	int rc = open_pidfile(q, &pidfile);
-
-	if (rc)
-		return rc;
-	rc = apart_run(r, r->why || q->pidns == PIDNS_ALWAYS, &job->child, &job->status_fd);
-	if (rc) {
-		if (pidfile)
-			fclose(pidfile);
-		return rc;
-	}
-	if (r->why)
-		note("%s: the job runs in a pid namespace of its own, where all ids are as they were",
-		     r->why);
+	if (!rc)
+		rc = start_run(r, q->pidns, started);
 	/* It is too late for that to be the end of anything. */
-	write_pidfile(q, pidfile, r->main);
-	return CK_OK;
-}
-
-static int run(struct restart *r, const struct request_line *q, struct running *job)
-{
-	FILE *pidfile;
-	int rc;
-
-	if (is_apart(r, q))
-		return run_apart(r, q, job);
-	rc = open_pidfile(q, &pidfile);
-	if (!rc)
-		rc = write_pidfile(q, pidfile, r->tree.main);
-	if (!rc)
-		rc = run_here(r, q);
-	if (!rc)
-		*job = (struct running){ r->main, -1 };
-	return rc && r->why ? run_apart(r, q, job) : rc;
+	if (!rc && started->status_fd >= 0)
+		write_pidfile(q, r->main);
+	return rc;
 }
 
 /* The restarted job runs in a cgroup and under a name of its own. */
 static int start(struct restart *r, struct job *job, const struct request_line *q,
-		 struct running *running)
+		 struct started *started)
 {
 	sigset_t old;
 	int rc, guard = -1;
@@ -398,10 +272,10 @@ static int start(struct restart *r, struct job *job, const struct request_line *
 	if (rc)
 		return rc;
 	/* From here on they end the restart in good order, later they are the job's. */
-	job_block_signals(&old);
+	job_block_signals(&old, false);
 	rc = job_register(job);
 	if (!rc)
-		rc = run(r, q, running);
+		rc = run(r, q, started);
 	if (rc) {
 		cgroup_remove(job->cgroup);
 		job_unregister(job);
@@ -415,7 +289,7 @@ int cmd_restart(int argc, char **argv)
 	struct restart r = { .cgroup_fd = -1 };
 	uint64_t began = now_ns();
 	struct job job;
-	struct running running = { .status_fd = -1 };
+	struct started started = { .status_fd = -1 };
 	char path[4500];
 	int rc;
 
@@ -431,7 +305,7 @@ int cmd_restart(int argc, char **argv)
 	if (!rc)
 		rc = describe(&q, r.image, &job);
 	if (!rc)
-		rc = start(&r, &job, &q, &running);
+		rc = start(&r, &job, &q, &started);
 	if (rc) {
 		restart_release(&r);
 		return rc;
@@ -441,7 +315,7 @@ int cmd_restart(int argc, char **argv)
 	restart_release(&r);
 	if (q.detach)
 		return rc;
-	rc = job_supervise(&job, running.child, running.status_fd, q.interval_s);
+	rc = job_supervise(&job, started.child, started.status_fd, q.interval_s);
 	job_end(&job);
 	return rc;
 }

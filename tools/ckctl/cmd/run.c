@@ -186,7 +186,7 @@ int cmd_run(int argc, char **argv)
 		rc = make_cgroup(&r, argc, argv, &cgroup_fd);
 	if (rc)
 		return rc;
-	job_block_signals(&old);
+	job_block_signals(&old, false);
 	rc = job_register(&r.job);
 	if (rc) {
 		cgroup_remove(r.job.cgroup);

@@ -216,6 +216,12 @@ int image_open(struct image **img, const char *path);
 /* The same for the image @name in the directory @at; @path is its path, for messages. */
 int image_open_at(struct image **img, int at, const char *name, const char *path);
 void image_close(struct image *img);	/* NULL is fine */
+/*
+ * Keep of @img only what belongs to the task whose own process is @roots[@at], of
+ * those of all @nr tasks that it has: that process, which then comes first, and its
+ * descendants.  The first task gets what descends from none of them, too.
+ */
+int image_select(struct image *img, const pid_t *roots, size_t nr, size_t at);
 /* What the manifest alone says about the last complete checkpoint, for lists, of
  * an image of either kind; *@bytes in all files, *@writing: another one is under
  * way.  @meta->argv is not filled. */

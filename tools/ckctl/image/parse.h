@@ -55,6 +55,9 @@ int parse_file_state(const struct parse *p, const struct id_map *files, const st
 /* One that begins with the id of an object with CKPT_SHM_NAMED. */
 int parse_tempfile(const struct parse *p, const struct id_map *shms, const struct ckpt_record *r);
 
+/* What it points to. */
+void image_process_free(struct image_process *p);
+
 /* One more zeroed element at the end of an array of *@nr; NULL when out of memory. */
 void *grow(void *array, size_t *nr, size_t size);
 

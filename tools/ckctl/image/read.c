@@ -345,7 +345,7 @@ int image_peek(const char *path, enum image_kind *kind, struct image_meta *meta,
 	return CK_OK;
 }
 
-static void free_process(struct image_process *p)
+void image_process_free(struct image_process *p)
 {
 	size_t i;
 
@@ -373,7 +373,7 @@ void image_close(struct image *img)
 	if (!img)
 		return;
 	for (i = 0; i < img->nr_processes; i++)
-		free_process(&img->processes[i]);
+		image_process_free(&img->processes[i]);
 	for (i = 0; i < img->nr_shms; i++) {
 		free(img->shms[i].name);
 		free(img->shms[i].pages);

@@ -217,7 +217,7 @@ static void wait_for(pid_t child)
 	struct signalfd_siginfo info;
 	int status = 0, fd;
 
-	fd = job_signal_fd();
+	fd = job_signal_fd(false);
 	fcntl(fd, F_SETFL, 0);
 	while (waitpid(child, &status, WNOHANG) == 0)
 		if (read(fd, &info, sizeof(info)) == sizeof(info) && info.ssi_signo != SIGCHLD)

@@ -33,7 +33,7 @@ static bool reap(pid_t *child, int *status_fd)
 	return pid == 0;
 }
 
-void init_run(pid_t child, int status_fd, bool pidns)
+void init_run(pid_t child, int status_fd, bool pidns, bool all)
 {
 	struct pollfd pfd = { .events = POLLIN };
 	struct signalfd_siginfo info;
@@ -41,7 +41,7 @@ void init_run(pid_t child, int status_fd, bool pidns)
 	prctl(PR_SET_NAME, "ckctl-init");
 	job_drop_streams();
 	caps_end_loan();
-	pfd.fd = job_signal_fd();
+	pfd.fd = job_signal_fd(all);
 	/* No signal would be lost on pid 1, but the job would be blind to them. */
 	if (pfd.fd < 0)
 		while (waitpid(child, NULL, 0) < 0 && errno == EINTR)

@@ -16,6 +16,7 @@
 #include "control.h"
 #include "deadline.h"
 #include "diary.h"
+#include "environ.h"
 #include "interval.h"
 #include "out.h"
 #include "registry.h"
@@ -80,7 +81,7 @@ static int write_diary(struct keeper *k)
 
 static void introduce(struct keeper *k)
 {
-	struct registry_entry entry;
+	struct registry_entry entry = { .image_dir = "" };
 	char sentence[1024];
 	int rc;
 
@@ -326,18 +327,18 @@ static void failed(struct keeper *k, const struct try *t, int64_t begun)
 static void learn_node(struct keeper *k)
 {
 	const char *name;
-	char *environ;
+	char *env;
 	size_t len;
 
 	if (getenv("SLURMD_NODENAME"))
 		return;
-	environ = task_environ(k->req->task, &len);
-	name = environ ? task_getenv(environ, len, "SLURMD_NODENAME") : NULL;
+	env = task_environ(k->req->task, &len);
+	name = env ? environ_get(env, len, "SLURMD_NODENAME") : NULL;
 	if (name) {
 		setenv("SLURMD_NODENAME", name, 1);
 		snprintf(k->diary.node, sizeof(k->diary.node), "%s", name);
 	}
-	free(environ);
+	free(env);
 }
 
 /* False when it is time to go. */
@@ -418,20 +419,13 @@ static void begin(struct keeper *k)
 int keeper_run(const struct keeper_request *req)
 {
 	struct keeper k = { .req = req, .voice.task = req->task };
-	const char *cluster = getenv("SLURM_CLUSTER_NAME");
-	char what[64], ignored[8];
+	char what[64];
 
 	signal(SIGPIPE, SIG_IGN);
 	snprintf(what, sizeof(what), "job %.40s", req->name);
 	deadline_begin(&k.stop, what, 0, STDIN_FILENO);
 	snprintf(k.voice.file, sizeof(k.voice.file), "%s/%s.ckpt.log", req->image_dir, req->name);
-	if (cluster && *cluster) {
-		snprintf(k.cluster, sizeof(k.cluster), "%s", cluster);
-	} else {
-		fail_capture(ignored, sizeof(ignored));
-		slurm_cluster(&k.stop, k.cluster, sizeof(k.cluster));
-		fail_capture(NULL, 0);
-	}
+	slurm_own_cluster(&k.stop, k.cluster, sizeof(k.cluster));
 	introduce(&k);
 	if (!req->interval_s || is_covered(&k))
 		return CK_OK;

@@ -139,26 +139,64 @@ int registry_store(const char *cluster, const char *name, json_t *root)
 
 /* ---- of a job ---- */
 
+static void get_path(const json_t *root, const char *key, char *path)
+{
+	const char *value = json_string_value(json_object_get(root, key));
+
+	if (value && *value == '/' && strlen(value) < PATH_MAX)
+		strcpy(path, value);
+}
+
 int registry_read(const char *cluster, const char *job, struct registry_entry *entry)
 {
 	json_t *root = registry_load(cluster, job);
-	const char *dir = json_string_value(json_object_get(root, "image_dir"));
 
 	memset(entry, 0, sizeof(*entry));
-	if (dir && *dir == '/' && strlen(dir) < sizeof(entry->image_dir))
-		strcpy(entry->image_dir, dir);
+	get_path(root, "image_dir", entry->image_dir);
+	get_path(root, "image", entry->image);
+	get_path(root, "restart_from", entry->restart_from);
 	json_decref(root);
 	return CK_OK;
 }
 
+/* A path of other bytes than UTF-8 would come back as another one. */
+static bool set_path(json_t *root, const char *key, const char *path)
+{
+	json_t *value;
+
+	if (!*path)
+		return true;
+	value = json_string(path);
+	return value && json_object_set_new(root, key, value) == 0;
+}
+
+/* @from: NULL for none left. */
+static int change(const char *cluster, const char *job, const char *dir, const char *image,
+		  const char *from)
+{
+	json_t *root = registry_load(cluster, job);
+
+	if (!json_is_object(root)) {
+		json_decref(root);
+		root = json_object();
+	}
+	if (!from)
+		json_object_del(root, "restart_from");
+	if (set_path(root, "image_dir", dir) && set_path(root, "image", image) &&
+	    set_path(root, "restart_from", from ? from : ""))
+		return registry_store(cluster, job, root);
+	json_decref(root);
+	return fail(CK_REFUSED, "the image directory must have a name in UTF-8");
+}
+
 int registry_write(const char *cluster, const char *job, const struct registry_entry *entry)
 {
-	json_t *dir = json_string(entry->image_dir);
+	return change(cluster, job, entry->image_dir, entry->image, entry->restart_from);
+}
 
-	/* A path of other bytes would come back as another one. */
-	if (!dir)
-		return fail(CK_REFUSED, "the image directory must have a name in UTF-8");
-	return registry_store(cluster, job, json_pack("{s:o}", "image_dir", dir));
+int registry_made(const char *cluster, const char *job, const char *image)
+{
+	return change(cluster, job, "", image, NULL);
 }
 
 int registry_remove(const char *cluster, const char *job)
@@ -177,7 +215,9 @@ int registry_remove(const char *cluster, const char *job)
 /* The job or step that a file is about: "5.0" for "5.0.json" and "5.0.status.json". */
 static bool job_of(const char *file, char *job, size_t size)
 {
-	static const char *const suffixes[] = { ".json", ".status", ".disabled", ".failed", ".began" };
+	static const char *const suffixes[] = {
+		".json", ".status", ".restart", ".disabled", ".failed", ".began",
+	};
 	size_t i, len;
 
 	if (!dir_name_good(file) || (size_t)snprintf(job, size, "%s", file) >= size)
@@ -196,7 +236,7 @@ static bool has_image(const char *cluster, const char *file, const char *job)
 {
 	char path[PATH_MAX + 300], name[300];
 	bool has = true;
-	const char *dir;
+	const char *dir, *image;
 	json_t *root;
 
 	snprintf(name, sizeof(name), "%.*s", (int)strlen(file) - 5, file);
@@ -206,6 +246,9 @@ static bool has_image(const char *cluster, const char *file, const char *job)
 		snprintf(path, sizeof(path), "%s/%s.ckpt", dir, job);
 		has = access(path, F_OK) == 0 || errno != ENOENT;
 	}
+	image = json_string_value(json_object_get(root, "image"));
+	if (image && (!dir || !has))
+		has = access(image, F_OK) == 0 || errno != ENOENT;
 	json_decref(root);
 	return has;
 }

@@ -18,12 +18,16 @@
 
 struct registry_entry {
 	char image_dir[PATH_MAX];	/* where its images go, absolute; "" for not known */
+	char image[PATH_MAX];		/* the last complete one; "" for not known */
+	char restart_from[PATH_MAX];	/* what to continue from instead, until there is a newer one */
 };
 
 /* An entry that is not there, or not to be trusted, is one that knows nothing. */
 int registry_read(const char *cluster, const char *job, struct registry_entry *entry);
-/* Write or replace it, as a whole and for its owner alone. */
+/* Write it, as a whole and for its owner alone; what is "" in @entry stays as it was. */
 int registry_write(const char *cluster, const char *job, const struct registry_entry *entry);
+/* There is a new image of it. */
+int registry_made(const char *cluster, const char *job, const char *image);
 /* A file that is not there is fine. */
 int registry_remove(const char *cluster, const char *job);
 

@@ -55,28 +55,42 @@ static bool is_ckctl(int dir, const char *exe)
 	       ours.st_ino == theirs.st_ino;
 }
 
-static bool holds_mark(int dir)
+/* What is in the mark; -1 without one. */
+static off_t mark_size(int dir)
 {
 	static const char mark[] = "/memfd:" SLOT_MARK;
 	int fd = openat(dir, "fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	DIR *fds = fd < 0 ? NULL : fdopendir(fd);
 	char link[sizeof(mark) - 1];
-	bool found = false;
 	struct dirent *e;
+	struct stat st;
+	off_t size = -1;
 
 	if (!fds) {
 		if (fd >= 0)
 			close(fd);
-		return false;
+		return -1;
 	}
-	while (!found && (e = readdir(fds)))
-		found = readlinkat(fd, e->d_name, link, sizeof(link)) == sizeof(link) &&
-			memcmp(link, mark, sizeof(link)) == 0;
+	while (size < 0 && (e = readdir(fds)))
+		if (readlinkat(fd, e->d_name, link, sizeof(link)) == sizeof(link) &&
+		    memcmp(link, mark, sizeof(link)) == 0 && fstatat(fd, e->d_name, &st, 0) == 0)
+			size = st.st_size;
 	closedir(fds);
-	return found;
+	return size;
+}
+
+void slot_ready(int mark)
+{
+	while (write(mark, "1", 1) < 0 && errno == EINTR)
+		;
 }
 
 bool slot_is(int dir, const char *exe)
 {
-	return is_ckctl(dir, exe) && holds_mark(dir);
+	return is_ckctl(dir, exe) && mark_size(dir) >= 0;
+}
+
+bool slot_is_ready(int dir)
+{
+	return mark_size(dir) > 0;
 }

@@ -19,8 +19,13 @@
  * descriptor, close-on-exec, which is to be kept; -1 and errno. */
 int slot_mark(const char *name);
 
+/* Its job is there, all of it: what is found in the cgroup from now on is that. */
+void slot_ready(int mark);
+
 /* Is it one whose directory in /proc is @dir, and whose exe there is a link to @exe?
  * No, too, where the caller may not look. */
 bool slot_is(int dir, const char *exe);
+/* And is its job there? */
+bool slot_is_ready(int dir);
 
 #endif

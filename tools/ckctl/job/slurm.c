@@ -406,6 +406,20 @@ int slurm_cluster(const struct deadline *d, char *name, size_t size)
 	return rc;
 }
 
+void slurm_own_cluster(const struct deadline *d, char *name, size_t size)
+{
+	const char *own = getenv("SLURM_CLUSTER_NAME");
+	struct capture outer = fail_captured();
+	char ignored[8];
+
+	snprintf(name, size, "%s", own ? own : "");
+	if (*name)
+		return;
+	fail_capture(ignored, sizeof(ignored));
+	slurm_cluster(d, name, size);
+	fail_capture(outer.buf, outer.size);
+}
+
 void slurm_clean_environment(void)
 {
 	static const char *const prefixes[] = { "SLURM_", "SLURMD_", "SRUN_", "_SLURM_" };

@@ -44,6 +44,8 @@ int slurm_steps(const struct deadline *d, const char *id, json_t **steps);
 int slurm_nodes(const struct deadline *d, const char *list, json_t **nodes);
 int slurm_script(const struct deadline *d, const char *id, char **text, size_t *len);
 int slurm_cluster(const struct deadline *d, char *name, size_t size);
+/* The same inside of a job, whose environment tells it; "" when it cannot be known. */
+void slurm_own_cluster(const struct deadline *d, char *name, size_t size);
 
 /* Variables that would be options of srun, or tell it that it is in another job. */
 void slurm_clean_environment(void);

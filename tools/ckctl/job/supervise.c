@@ -26,21 +26,29 @@ static const int passed_on[] = {
 
 #define NR_PASSED_ON	(sizeof(passed_on) / sizeof(passed_on[0]))
 
-static void our_signals(sigset_t *set)
+static void our_signals(sigset_t *set, bool all)
 {
+	/* What a process brings upon itself must end it. */
+	static const int own[] = { SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGSYS, SIGABRT };
 	size_t i;
 
+	if (all) {
+		sigfillset(set);
+		for (i = 0; i < sizeof(own) / sizeof(own[0]); i++)
+			sigdelset(set, own[i]);
+		return;
+	}
 	sigemptyset(set);
 	sigaddset(set, SIGCHLD);
 	for (i = 0; i < NR_PASSED_ON; i++)
 		sigaddset(set, passed_on[i]);
 }
 
-void job_block_signals(sigset_t *old)
+void job_block_signals(sigset_t *old, bool all)
 {
 	sigset_t set;
 
-	our_signals(&set);
+	our_signals(&set, all);
 	sigprocmask(SIG_BLOCK, &set, old);
 }
 
@@ -289,11 +297,11 @@ static void watch(struct keeper *k)
 	stop_checkpoint(k);
 }
 
-int job_signal_fd(void)
+int job_signal_fd(bool all)
 {
 	sigset_t set;
 
-	our_signals(&set);
+	our_signals(&set, all);
 	sigprocmask(SIG_BLOCK, &set, NULL);
 	return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 }
@@ -314,7 +322,7 @@ int job_supervise(const struct job *job, pid_t child, int status_fd, uint64_t in
 		.job = job, .child = child, .status_fd = status_fd, .interval_s = interval_s,
 	};
 
-	k.signal_fd = job_signal_fd();
+	k.signal_fd = job_signal_fd(false);
 	k.timer_fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
 	if (k.signal_fd < 0 || k.timer_fd < 0) {
 		fail_errno(errno, "cannot watch the job; it goes on without checkpoints");

@@ -8,6 +8,7 @@
 #define CKCTL_SUPERVISE_H
 
 #include <signal.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
 #include "job.h"
@@ -17,7 +18,7 @@
  * job_supervise(): call it before there is a child.  @old is what the child
  * gets back.
  */
-void job_block_signals(sigset_t *old);
+void job_block_signals(sigset_t *old, bool all);
 
 /*
  * Fork and execute @argv in the cgroup @cgroup_fd with the signal mask @mask.
@@ -35,8 +36,9 @@ int job_spawn(int cgroup_fd, char **argv, const sigset_t *mask, pid_t *child, in
  */
 int job_supervise(const struct job *job, pid_t child, int status_fd, uint64_t interval_s);
 
-/* What both that and the job's init do.  All signals that are passed on, blocked. */
-int job_signal_fd(void);
+/* What both that and the job's init do.  All signals that are passed on, blocked; those
+ * that a slot passes on are @all that can be. */
+int job_signal_fd(bool all);
 /* @info was sent to us and is @child's. */
 struct signalfd_siginfo;
 void job_pass_on(pid_t child, const struct signalfd_siginfo *info);

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "cgroup.h"
+#include "environ.h"
 #include "slot.h"
 #include "state/proc.h"
 
@@ -60,16 +61,6 @@ char *task_environ(pid_t pid, size_t *len)
 	close(fd);
 	errno = err;
 	return text;
-}
-
-const char *task_getenv(const char *environ, size_t len, const char *name)
-{
-	size_t name_len = strlen(name), pos;
-
-	for (pos = 0; pos < len; pos += strlen(environ + pos) + 1)
-		if (strncmp(environ + pos, name, name_len) == 0 && environ[pos + name_len] == '=')
-			return environ + pos + name_len + 1;
-	return NULL;
 }
 
 /* ---- parents ---- */
@@ -159,7 +150,7 @@ int tasks_pids(const struct step *step, pid_t **pids, size_t *nr)
 
 static bool get_number(const char *environ, size_t len, const char *name, uint32_t *to)
 {
-	const char *text = task_getenv(environ, len, name);
+	const char *text = environ_get(environ, len, name);
 	unsigned long value;
 	char *end;
 

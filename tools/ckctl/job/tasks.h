@@ -28,7 +28,5 @@ void task_streams(pid_t pid, struct job_streams *streams);
 
 /* The environment of a process, malloc()ed, with a NUL after it; NULL and errno. */
 char *task_environ(pid_t pid, size_t *len);
-/* The value of a variable in that; NULL for none. */
-const char *task_getenv(const char *environ, size_t len, const char *name);
 
 #endif

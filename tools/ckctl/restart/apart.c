@@ -37,6 +37,13 @@
 #include "../job/supervise.h"
 #include "../out.h"
 
+/* From the child, with a descriptor of the job's first process when it runs. */
+struct verdict {
+	uint32_t code;			/* enum ck_exit */
+	uint32_t nr_threads;
+	char text[1024];		/* why it does not run */
+};
+
 struct apart {
 	uint64_t flags;			/* CLONE_NEW… */
 	uid_t uid;			/* as seen outside */
@@ -143,8 +150,8 @@ static int tell(const struct restart *r, int fd)
 		struct cmsghdr head;
 		char bytes[CMSG_SPACE(sizeof(int))];
 	} control = { 0 };
-	uint32_t nr_threads = (uint32_t)r->tree.nr_threads;
-	struct iovec iov = { &nr_threads, sizeof(nr_threads) };
+	struct verdict verdict = { .nr_threads = (uint32_t)r->tree.nr_threads };
+	struct iovec iov = { &verdict, sizeof(verdict) };
 	struct msghdr msg = {
 		.msg_iov = &iov, .msg_iovlen = 1,
 		.msg_control = control.bytes, .msg_controllen = sizeof(control.bytes),
@@ -166,11 +173,13 @@ static int tell(const struct restart *r, int fd)
 
 static void __attribute__((noreturn)) child_main(struct restart *r, const struct apart *a)
 {
+	struct verdict no = { .code = CK_OK };
 	char heard;
 	pid_t main;
 	int rc;
 
 	job_die_with_parent(a->fd);
+	fail_capture(no.text, sizeof(no.text));
 	rc = settle(r, a);
 	if (!rc)
 		rc = restart_prepare(r);
@@ -178,8 +187,12 @@ static void __attribute__((noreturn)) child_main(struct restart *r, const struct
 	job_die_with_parent(a->fd);
 	if (!rc)
 		rc = restart_run(r);
-	if (rc)
+	if (rc) {
+		no.code = (uint32_t)rc;
+		send(a->fd, &no, sizeof(no), MSG_NOSIGNAL);
 		_exit(rc);
+	}
+	fail_capture(NULL, 0);
 	main = r->main;
 	/* The job is on its own now: whoever kills ckctl does not kill it. */
 	prctl(PR_SET_PDEATHSIG, 0, 0, 0, 0);
@@ -188,7 +201,7 @@ static void __attribute__((noreturn)) child_main(struct restart *r, const struct
 		while (recv(a->fd, &heard, sizeof(heard), 0) < 0 && errno == EINTR)
 			;
 	restart_release(r);
-	init_run(main, a->fd, a->flags & CLONE_NEWPID);
+	init_run(main, a->fd, a->flags & CLONE_NEWPID, r->slot);
 }
 
 /* ---- outside ---- */
@@ -210,14 +223,14 @@ static pid_t pid_of(int pidfd)
 	return pid > 0 ? pid : 0;
 }
 
-static bool receive(struct restart *r, int fd)
+static int receive(struct restart *r, int fd)
 {
 	union {
 		struct cmsghdr head;
 		char bytes[CMSG_SPACE(sizeof(int))];
 	} control;
-	uint32_t nr_threads;
-	struct iovec iov = { &nr_threads, sizeof(nr_threads) };
+	struct verdict verdict;
+	struct iovec iov = { &verdict, sizeof(verdict) };
 	struct msghdr msg = {
 		.msg_iov = &iov, .msg_iovlen = 1,
 		.msg_control = control.bytes, .msg_controllen = sizeof(control.bytes),
@@ -225,9 +238,11 @@ static bool receive(struct restart *r, int fd)
 	const struct cmsghdr *head;
 	int pidfd;
 
-	if (recvmsg(fd, &msg, MSG_CMSG_CLOEXEC) != sizeof(nr_threads))
-		return false;
-	r->tree.nr_threads = nr_threads;
+	if (recvmsg(fd, &msg, MSG_CMSG_CLOEXEC) != sizeof(verdict))
+		return fail(CK_FAILED, "the restart was killed");
+	if (verdict.code)
+		return fail((enum ck_exit)verdict.code, "%s", verdict.text);
+	r->tree.nr_threads = verdict.nr_threads;
 	head = CMSG_FIRSTHDR(&msg);
 	if (head && head->cmsg_type == SCM_RIGHTS) {
 		memcpy(&pidfd, CMSG_DATA(head), sizeof(pidfd));
@@ -236,7 +251,12 @@ static bool receive(struct restart *r, int fd)
 	}
 	/* Nobody there is found out soon enough. */
 	send(fd, "", 1, MSG_NOSIGNAL);
-	return true;
+	return CK_OK;
+}
+
+static bool ends_it(int sig)
+{
+	return sig == SIGINT || sig == SIGTERM || sig == SIGHUP || sig == SIGQUIT;
 }
 
 /* Until the child says that the job runs, or dies. */
@@ -244,30 +264,29 @@ static int wait_for(struct restart *r, pid_t child, int fd)
 {
 	struct pollfd pfd[] = {
 		{ .fd = fd, .events = POLLIN },
-		{ .fd = job_signal_fd(), .events = POLLIN },
+		{ .fd = job_signal_fd(r->slot), .events = POLLIN },
 	};
 	struct signalfd_siginfo info;
-	int status;
+	int rc;
 
 	for (;;) {
 		if (poll(pfd, 2, -1) < 0 && errno != EINTR)
 			break;
-		while (read(pfd[1].fd, &info, sizeof(info)) == sizeof(info))
+		while (read(pfd[1].fd, &info, sizeof(info)) == sizeof(info)) {
+			if (ends_it((int)info.ssi_signo))
+				r->interrupted = (int)info.ssi_signo;
 			if (info.ssi_signo != SIGCHLD)
 				job_pass_on(child, &info);
+		}
 		if (pfd[0].revents)
 			break;
 	}
 	if (pfd[1].fd >= 0)
 		close(pfd[1].fd);
-	if (receive(r, fd))
-		return CK_OK;
-	while (waitpid(child, &status, 0) < 0 && errno == EINTR)
+	rc = receive(r, fd);
+	while (rc && waitpid(child, NULL, 0) < 0 && errno == EINTR)
 		;
-	/* It has said why. */
-	if (WIFEXITED(status) && WEXITSTATUS(status))
-		return WEXITSTATUS(status);
-	return fail(CK_FAILED, "the restart was killed");
+	return rc;
 }
 
 int apart_run(struct restart *r, bool pidns, pid_t *init, int *status_fd)

@@ -23,6 +23,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "../job/environ.h"
 #include "../out.h"
 
 #define STEP_VARIABLE	"SLURM_RESTART_DIR="
@@ -60,22 +61,80 @@ static char *step_images(const struct restart *r, const struct image_relaunch *r
 	return variable;
 }
 
+/* "NAME=VALUE" as it is in the end; NULL for not at all. */
+static char *in_this_launch(const struct restart *r, char *variable)
+{
+	char name[256], *text;
+	const char *equals = strchr(variable, '='), *value;
+
+	if (!equals || (size_t)(equals - variable) >= sizeof(name))
+		return variable;
+	snprintf(name, sizeof(name), "%.*s", (int)(equals - variable), variable);
+	if (!environ_is_launch(name))
+		return variable;
+	value = environ_merge(name, equals + 1, environ_get(r->launched, r->launched_len, name),
+			      getenv(name));
+	if (!value || value == equals + 1)
+		return value ? variable : NULL;
+	return asprintf(&text, "%s=%s", name, value) < 0 ? NULL : text;
+}
+
+static bool has_variable(char *const *env, const char *variable, size_t len)
+{
+	for (; *env; env++)
+		if (strncmp(*env, variable, len) == 0 && (*env)[len] == '=')
+			return true;
+	return false;
+}
+
+/* Those that the former launch did not have. */
+static size_t add_of_this_launch(const struct restart *r, char *const *saved, char **env, size_t n)
+{
+	char **own, name[256];
+
+	for (own = environ; *own; own++) {
+		size_t len = strcspn(*own, "=");
+
+		snprintf(name, sizeof(name), "%.*s", (int)len, *own);
+		if (len < sizeof(name) && environ_is_launch(name) && !has_variable(saved, *own, len) &&
+		    environ_merge(name, NULL, environ_get(r->launched, r->launched_len, name),
+				  *own + len))
+			env[n++] = *own;
+	}
+	return n;
+}
+
+static size_t count(char *const *env)
+{
+	size_t nr = 0;
+
+	while (env[nr])
+		nr++;
+	return nr;
+}
+
 char **relaunch_environment(const struct restart *r, const struct image_process *p)
 {
-	const struct image_relaunch *relaunch = p->relaunch;
-	size_t nr = 0, n = 0;
-	char **env;
+	static char append[] = "SLURM_OPEN_MODE=append";
+	char **saved = p->relaunch->envp, **env, **var;
+	size_t n = 0;
 
-	while (relaunch->envp[nr])
-		nr++;
-	env = calloc(nr + 2, sizeof(*env));
+	env = calloc(count(saved) + count(environ) + 3, sizeof(*env));
 	if (!env)
 		return NULL;
-	/* What an earlier restart said of an earlier image. */
-	for (nr = 0; relaunch->envp[nr]; nr++)
-		if (strncmp(relaunch->envp[nr], STEP_VARIABLE, sizeof(STEP_VARIABLE) - 1) != 0)
-			env[n++] = relaunch->envp[nr];
-	env[n] = step_images(r, relaunch);
+	for (var = saved; *var; var++) {
+		/* What an earlier restart said of an earlier image. */
+		if (strncmp(*var, STEP_VARIABLE, sizeof(STEP_VARIABLE) - 1) == 0)
+			continue;
+		env[n] = r->slot ? in_this_launch(r, *var) : *var;
+		n += env[n] != NULL;
+	}
+	if (r->slot)
+		n = add_of_this_launch(r, saved, env, n);
+	env[n] = step_images(r, p->relaunch);
+	/* The step's output goes on in its files. */
+	if (env[n] && r->slot && !has_variable(env, append, strcspn(append, "=")))
+		env[n + 1] = append;
 	return env;
 }
 

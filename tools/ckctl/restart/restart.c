@@ -186,9 +186,26 @@ static int build(struct restart *r)
 	return rc;
 }
 
+/* In our own cgroup are others, too: those whom we have cloned, and theirs die with them. */
+static void kill_roots(const struct restart *r)
+{
+	size_t nr = r->nr_roots;
+	int i;
+
+	for (i = r->tree.first; i >= 0 && nr; i = r->tree.nodes[i].next, nr--) {
+		pid_t pid = r->tree.nodes[i].pid;
+		siginfo_t info;
+
+		/* A stand-in that has gone is nobody's, or somebody else by now. */
+		if (waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG | WNOWAIT | __WALL) == 0)
+			kill(pid, SIGKILL);
+	}
+}
+
 /* Nothing stays: not what is parked, nor what still is a skeleton. */
 static void undo(struct restart *r)
 {
+	struct capture outer = fail_captured();
 	const struct state_ops *const *ops;
 	char sentence[4];
 
@@ -196,8 +213,11 @@ static void undo(struct restart *r)
 	fail_capture(sentence, sizeof(sentence));
 	nl_end(r->nl);
 	r->nl = NULL;
-	cgroup_kill(r->cgroup_fd);
-	fail_capture(NULL, 0);
+	if (r->cgroup_fd >= 0)
+		cgroup_kill(r->cgroup_fd);
+	else
+		kill_roots(r);
+	fail_capture(outer.buf, outer.size);
 	while (waitpid(-1, NULL, __WALL) > 0 || errno == EINTR)
 		;
 	for (ops = state_table; *ops; ops++)
@@ -218,6 +238,7 @@ int restart_run(struct restart *r)
 	prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
 	r->pid = getpid();
 	r->pgid = getpgrp();
+	r->nr_roots = 0;
 	r->nr_born = 0;
 	r->nr_ready = 0;
 	r->nr_waiting = 0;

@@ -94,6 +94,9 @@ struct restart {
 	struct vdso_old vdso_old;	/* restart_check() */
 	pid_t pid, pgid;		/* of the coordinator */
 	int cgroup_fd;			/* the job's cgroup; -1 for the coordinator's */
+	bool slot;			/* the coordinator is one: job/slot.h */
+	const char *launched;		/* relaunch_environment() */
+	size_t launched_len;
 	int report_rd, report_wr;	/* a pipe of struct report */
 	int go_rd, go_wr;		/* relaunch.c: a pipe of bytes, the coordinator's to write */
 	struct gate *gate;		/* shared by all */
@@ -101,6 +104,8 @@ struct restart {
 	int signal_fd;
 	int *pidfds;			/* [nr_born] */
 	size_t nr_born, nr_ready, nr_waiting;
+	size_t nr_roots;		/* cloned by the coordinator so far */
+	int interrupted;		/* the signal that has put an end to it; 0 for none */
 	pid_t main;			/* of the job's first process, when it runs */
 	/* Why ids cannot be had in this pid namespace, NULL when they can; and
 	 * what ckctl ends with when they cannot in another one either. */
@@ -187,7 +192,10 @@ int relaunch_become(struct restart *r, const struct image_process *p);
 /*
  * What it is started with: its environment, in which SLURM_RESTART_DIR tells where
  * the images of the step are that it had launched, or is not set when there are
- * none.  NULL when out of memory; while r->image->path leads to the image.
+ * none.  In a slot's job, variables of Slurm's are those of the present launch
+ * (job/environ.h; r->launched is the environment of the saved one), and a step
+ * that goes on appends to its files.  NULL when out of memory; while r->image->path leads to
+ * the image.
  */
 char **relaunch_environment(const struct restart *r, const struct image_process *p);
 

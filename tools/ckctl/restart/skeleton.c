@@ -258,10 +258,10 @@ int skeleton_spawn(struct restart *r, int index)
 	};
 	long rc;
 
-	if (node->creator < 0) {
+	if (node->creator < 0 && r->cgroup_fd >= 0) {
 		args.flags |= CLONE_INTO_CGROUP;
 		args.cgroup = (uint64_t)r->cgroup_fd;
-	} else if (node->parent != node->creator) {
+	} else if (node->creator >= 0 && node->parent != node->creator) {
 		/* Beside a stand-in, which has the same exit signal; that is inherited. */
 		args.flags |= CLONE_PARENT;
 		args.exit_signal = 0;
@@ -271,8 +271,10 @@ int skeleton_spawn(struct restart *r, int index)
 		skeleton_main(r, index);
 	if (rc < 0)
 		return clone_failed(errno, "process", pid, node->comm);
-	if (node->creator < 0)
+	if (node->creator < 0) {
+		r->nr_roots++;
 		return watch_born(r, pid);
+	}
 	report_send(r, REPORT_BORN, pid);
 	return CK_OK;
 }

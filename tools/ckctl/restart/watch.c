@@ -177,6 +177,15 @@ static int find_cause(struct restart *r, pid_t pid)
 	return rc ? rc : died(pid);
 }
 
+static int interrupted(struct restart *r)
+{
+	struct signalfd_siginfo info;
+
+	if (read(r->signal_fd, &info, sizeof(info)) == sizeof(info))
+		r->interrupted = (int)info.ssi_signo;
+	return fail(CK_FAILED, "the restart was interrupted; nothing is left of it");
+}
+
 int watch_until_parked(struct restart *r)
 {
 	bool parked = false;
@@ -198,7 +207,7 @@ int watch_until_parked(struct restart *r)
 			rc = module_event(r, &parked);
 			break;
 		case SOURCE_SIGNALS:
-			rc = fail(CK_FAILED, "the restart was interrupted; nothing is left of it");
+			rc = interrupted(r);
 			break;
 		default:
 			if (!is_done(r, event.data.fd))

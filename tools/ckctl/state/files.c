@@ -7,8 +7,9 @@
  * then.  One that the job itself wrote from its beginning to its end and that
  * has grown since is its own output: it is cut back to its length, when nothing
  * can refuse the restart any more, so that what is written again follows what
- * was there.  Unless others write it, too: the new launch's output, or any other
- * process that has it open for writing.
+ * was there.  Unless others write it, too: the new launch's output, where that is not
+ * the same job's once more (restore.same_output), or any other process that has it
+ * open for writing.
  *
  * Refused: removed directories, files of /proc that belong to a process.
  */
@@ -173,6 +174,44 @@ static bool is_unchanged(const struct ckpt_rec_file *rec, const struct stat *st)
 	       st->st_mtim.tv_nsec == (long)rec->mtime_nsec;
 }
 
+/* The path that it has now. */
+static const char *path_of(const struct restore *r, size_t i)
+{
+	const char *path = r->image->files[i].path;
+
+	return r->moved_from && strcmp(path, r->moved_from) == 0 ? r->moved_to : path;
+}
+
+/*
+ * The job's output may go to the very file that the new launch's goes to: a
+ * batch job's log, which has its beginning from the former launch.  Then it is
+ * a stream like any other, this one; -1 when it is not.
+ */
+static int find_stream(const struct restore *r, size_t i)
+{
+	const struct image *img = r->image;
+	const struct image_file *f = &img->files[i];
+	struct stat st, stream;
+	size_t p, n;
+
+	if (!writable(f->rec) || stat(f->path, &st) < 0)
+		return -1;
+	for (p = 0; p < img->nr_processes; p++)
+		for (n = 0; n < img->processes[p].nr_fds; n++) {
+			const struct image_fd *fd = &img->processes[p].fds[n];
+			int role = fd->rec->fd, mode;
+
+			if (fd->file != i || role > 2 || r->std_fds[role] < 0 ||
+			    fstat(r->std_fds[role], &stream) < 0 || stream.st_ino != st.st_ino ||
+			    stream.st_dev != st.st_dev)
+				continue;
+			mode = fcntl(r->std_fds[role], F_GETFL) & O_ACCMODE;
+			if (mode == O_RDWR || mode == (int)(f->rec->flags & O_ACCMODE))
+				return r->std_fds[role];
+		}
+	return -1;
+}
+
 /* Before any of them is opened: our own descriptors are not to be found. */
 static void find_fate(struct restore *r, size_t i)
 {
@@ -184,8 +223,10 @@ static void find_fate(struct restore *r, size_t i)
 	    tempfiles_is_another(r, i) || stat(f->path, &st) < 0 || !S_ISREG(st.st_mode) || is_unchanged(f->rec, &st) ||
 	    st.st_ino != f->rec->ino || (uint64_t)st.st_size < f->rec->size || !is_output(r->image, f->rec))
 		return;
-	r->file_fate[i] = (uint64_t)st.st_size > f->rec->size && is_written_now(r, p, f->path) ?
-			  FATE_SHARED : FATE_CUT;
+	r->file_fate[i] = FATE_CUT;
+	if ((uint64_t)st.st_size > f->rec->size &&
+	    !(r->same_output && find_stream(r, i) >= 0) && is_written_now(r, p, f->path))
+		r->file_fate[i] = FATE_SHARED;
 }
 
 /* Files that are made up when they are read have neither size nor time. */
@@ -214,14 +255,18 @@ static int check_unchanged(const struct restore *r, const struct image_process *
 	const char *what;
 
 	if (f->rec->kind != CKPT_FILE_REG || is_unchanged(f->rec, st) ||
-	    r->file_fate[i] == FATE_CUT || tempfiles_fate(r, i) == TEMP_CHANGED || is_pseudo(r->file_fds[i]))
+	    r->file_fate[i] == FATE_CUT || tempfiles_fate(r, i) == TEMP_CHANGED ||
+	    path_of(r, i) != f->path || is_pseudo(r->file_fds[i]))
 		return CK_OK;
 	if (r->file_fate[i] == FATE_SHARED && f->rec->flags & O_APPEND) {
 		note("%s is not cut back to its length at the checkpoint: others write it, too",
 		     f->path);
 		return CK_OK;
 	}
-	if (r->force) {
+	/* Of a slot there is nobody to ask: what the job itself may have written is told. */
+	if (r->force || (r->same_output && st->st_ino == f->rec->ino &&
+			 (uint64_t)st->st_size >= f->rec->size &&
+			 (writable(f->rec) || (uint64_t)st->st_size > f->rec->size))) {
 		note("%s has changed since the checkpoint and is taken as it is", f->path);
 		return CK_OK;
 	}
@@ -258,36 +303,6 @@ int restore_open_flags(const struct ckpt_rec_file *rec)
 	return flags | O_NONBLOCK;
 }
 
-/*
- * The job's output may go to the very file that the new launch's goes to: a
- * batch job's log, which has its beginning from the former launch.  Then it is
- * a stream like any other, and not ours to cut.
- */
-static int plug_in(struct restore *r, size_t i)
-{
-	const struct image *img = r->image;
-	const struct image_file *f = &img->files[i];
-	struct stat st, stream;
-	size_t p, n;
-
-	if (!writable(f->rec) || stat(f->path, &st) < 0)
-		return -1;
-	for (p = 0; p < img->nr_processes; p++)
-		for (n = 0; n < img->processes[p].nr_fds; n++) {
-			const struct image_fd *fd = &img->processes[p].fds[n];
-			int role = fd->rec->fd, mode;
-
-			if (fd->file != i || role > 2 || r->std_fds[role] < 0 ||
-			    fstat(r->std_fds[role], &stream) < 0 || stream.st_ino != st.st_ino ||
-			    stream.st_dev != st.st_dev)
-				continue;
-			mode = fcntl(r->std_fds[role], F_GETFL) & O_ACCMODE;
-			if (mode == O_RDWR || mode == (int)(f->rec->flags & O_ACCMODE))
-				return restore_keep_fd(r, dup(r->std_fds[role]));
-		}
-	return -1;
-}
-
 int restore_settle_file(const struct restore *r, size_t i)
 {
 	const struct image_file *f = &r->image->files[i];
@@ -313,7 +328,7 @@ static int open_path(struct restore *r, const struct image_process *p, size_t i)
 	const struct image_file *f = &r->image->files[i];
 	int flags = restore_open_flags(f->rec);
 
-	r->file_fds[i] = cred_open(r, p, f->path, flags);
+	r->file_fds[i] = cred_open(r, p, path_of(r, i), flags);
 	if (r->file_fds[i] < 0 && errno == ENXIO && f->rec->rdev == makedev(5, 0))
 		return fail(CK_REFUSED, "pid %d (%s) had its terminal open (/dev/tty) and there is "
 			    "none here; restart it from a terminal", p->rec->pid, p->rec->comm);
@@ -327,15 +342,17 @@ static int open_file(struct restore *r, size_t i)
 {
 	const struct image_process *p = restore_file_owner(r, i);
 	const struct image_file *f = &r->image->files[i];
+	int stream = find_stream(r, i), rc;
 	struct stat st;
-	int rc;
 
 	if (!p)
 		return CK_OK;
-	r->file_fds[i] = plug_in(r, i);
-	if (r->file_fds[i] >= 0) {
-		r->file_fate[i] = FATE_NONE;
-		return CK_OK;
+	if (stream >= 0) {
+		r->file_fds[i] = restore_keep_fd(r, dup(stream));
+		/* What others write there as well is not ours to cut. */
+		if (!r->same_output)
+			r->file_fate[i] = FATE_NONE;
+		return r->file_fds[i] < 0 ? fail_errno(errno, "cannot keep %s open", f->path) : CK_OK;
 	}
 	rc = open_path(r, p, i);
 	if (rc)

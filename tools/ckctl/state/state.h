@@ -90,6 +90,10 @@ struct restore {
 	int *shm_fds;			/* [image->nr_shms] (shm.c) */
 	struct restore_temps *temps;	/* tempfiles_restore.c; NULL without any */
 	int force;			/* accept changed files */
+	/* A slot's launch is one more of the same job: its output is the job's own. */
+	bool same_output;
+	/* A file that this launch has elsewhere, its batch script; NULL for none. */
+	const char *moved_from, *moved_to;
 	/*
 	 * Root restarts an image that is not root's: what it asks for is data of
 	 * its owner, who must gain nothing by it.
