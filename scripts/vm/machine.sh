@@ -146,6 +146,8 @@ guest_prepare() {	# COMMAND-LINE [VARIABLE VALUE]…
 machine_describe() {
 	local cmdline modules=''
 	cmdline="console=ttyS0 quiet loglevel=4 panic=-1 oops=panic net.ifnames=0 mitigations=off"
+	# A busy host may be late with the interrupts that the kernel tries its timer with.
+	cmdline+=" no_timer_check"
 	# Under TCG the TSC is sound, but the kernel would not trust it on two
 	# processors, and ask the slow HPET each time that somebody asks the time.
 	cmdline+=" log_buf_len=4M rcupdate.rcu_cpu_stall_timeout=120 random.trust_cpu=on tsc=reliable"
