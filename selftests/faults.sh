@@ -89,11 +89,23 @@ restart_killed() {
 # ---- time ----
 
 max_wait() {
-	local status=0 pid
+	local tries
 	loop_mount slow 300 || return
 	BIG_MB=100 job_start big big && ckctl create big ImageDir="$work/slow" || return
+	for ((tries = 0; tries < 5; tries++)); do
+		overtaken=''
+		max_wait_once || return
+		[ -n "$overtaken" ] || break
+	done
+	[ -z "$overtaken" ] || { why "the disk never stood still in time"; return 1; }
+	no_session && image_proved "$work/slow/big.ckpt" && job_end big
+}
+
+# Sets overtaken when all was on the disk before that stood still.
+max_wait_once() {
+	local status=0 pid
 	# A file system that stands still when the pages are to be written.
-	ckctl create big --stop MaxWait=2 ImageDir="$work/slow" 2>"$work/stderr" &
+	ckctl create big --stop MaxWait=2 ImageDir="$work/slow" --json >"$work/made" 2>"$work/stderr" &
 	pid=$!
 	"$waitfor" "$wait_s" cgroup "$(job_cgroup big)" frozen 1 || why "the job was not frozen"
 	loop_freeze slow
@@ -105,12 +117,14 @@ max_wait() {
 	job_works big || return
 	loop_thaw slow
 	wait $pid || status=$?
-	cat "$work/stderr"
-	if [ $status != 5 ]; then
-		why "ckctl ended with status $status instead of 5"
-		return 1
+	cat "$work/made" "$work/stderr"
+	[ $status != 5 ] || return 0
+	if [ $status = 0 ] && awk -F'[:,]' '/"seconds"/ { exit !($2 < 2) }' "$work/made"; then
+		overtaken=1
+		return 0
 	fi
-	no_session && image_proved "$work/slow/big.ckpt" && job_end big
+	why "ckctl ended with status $status instead of 5"
+	return 1
 }
 
 stuck_killed() {

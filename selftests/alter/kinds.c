@@ -397,6 +397,7 @@ const struct kind kinds[] = {
 	{ "file-flags", CKPT_REC_FILE, no_flags },
 	{ "cloexec", CKPT_REC_FD, no_cloexec },
 	{ "descriptors", CKPT_REC_FD, no_descriptors },
+	{ "descriptors", CKPT_REC_LOCK, drop },
 	{ "pipe-data", CKPT_REC_PIPE, no_pipe_data },
 	{ "pipe-capacity", CKPT_REC_PIPE, no_pipe_capacity },
 	{ "cwd", CKPT_REC_FS, no_cwd },

@@ -16,7 +16,8 @@ struct kind {
 	change_fn *change;
 };
 
-extern const struct kind kinds[];	/* the last has no name */
+/* The last has no name; one that is about several types has a row for each. */
+extern const struct kind kinds[];
 
 extern unsigned int nr_changed;		/* by all of them */
 

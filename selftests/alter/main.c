@@ -185,6 +185,7 @@ static void drop_relaunched(const struct blob *from, struct blob *to)
 static void change_records(const struct blob *from, struct blob *to, const struct kind *kind)
 {
 	const struct ckpt_record *r = NULL;
+	const struct kind *row;
 
 	while ((r = next_record(from, r))) {
 		struct ckpt_record head = *r;
@@ -195,8 +196,9 @@ static void change_records(const struct blob *from, struct blob *to, const struc
 		if (!payload)
 			die("a record");
 		memcpy(payload, r + 1, r->len);
-		if (r->type == kind->type)
-			verdict = kind->change(payload, &len);
+		for (row = kind; row->name && strcmp(row->name, kind->name) == 0; row++)
+			if (r->type == row->type)
+				verdict = row->change(payload, &len);
 		head.len = len;
 		if (verdict == KEEP)
 			append(to, &head, payload);

@@ -110,7 +110,7 @@ static bool parse_interval(const char *text, uint64_t *seconds)
 
 	fail_capture(ignored, sizeof(ignored));
 	rc = interval_parse(text, seconds);
-	fail_capture(outer.buf, outer.size);
+	fail_restore(outer);
 	return rc == CK_OK;
 }
 

@@ -48,6 +48,8 @@ struct capture {
 	unsigned int size;
 };
 struct capture fail_captured(void);
+/* Back to where they went before; what was stored there still is. */
+void fail_restore(struct capture outer);
 /* The first sentence that was printed: of all, the one that tells why; "" for none. */
 const char *fail_first(void);
 /* "ckctl: note: <sentence>" to stderr unless out_quiet; or to whoever listens instead. */

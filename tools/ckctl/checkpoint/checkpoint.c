@@ -177,6 +177,7 @@ static int attempt(const struct checkpoint_request *req, struct checkpoint_resul
 
 int checkpoint_make(const struct checkpoint_request *req, struct checkpoint_result *res)
 {
+	struct capture outer = fail_captured();
 	struct checkpoint_group group;
 	char sentence[1024];
 	int rc, number = 0;
@@ -191,7 +192,7 @@ int checkpoint_make(const struct checkpoint_request *req, struct checkpoint_resu
 		checkpoint_result_free(res);
 		fail_capture(sentence, sizeof(sentence));
 		rc = attempt(req, res, &group, &fleeting);
-		fail_capture(NULL, 0);
+		fail_restore(outer);
 	} while (rc && fleeting && checkpoint_try_again(&group, req->max_wait_ms, number++));
 	close(group.stop_fd);
 	if (rc && !res->nr_obstacles)

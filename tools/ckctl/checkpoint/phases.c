@@ -20,6 +20,8 @@
 
 /* Frozen on purpose while a disk is written to; our death thaws in any case. */
 #define HELD_DEADLINE_MS	(3600 * 1000U)
+/* What is left of MaxWait for the sentence on a task that does not stop. */
+#define MIN_RESERVE_MS		400U
 
 /* ---- freeze ---- */
 
@@ -34,9 +36,17 @@ int checkpoint_freeze(struct checkpoint *c)
 		return CK_FAILED;
 	if (left >= 0 && (uint32_t)left < deadline)
 		deadline = (uint32_t)left + 1;
-	/* Time is left for the module to say which task could not be stopped. */
-	if (left >= 0 && (uint32_t)left / 8 * 7 < patience)
-		patience = (uint32_t)left / 8 * 7 + 1;
+	/* Time is left for the module to say which task could not be stopped, also on
+	 * a busy machine. */
+	if (left >= 0) {
+		uint32_t reserve = (uint32_t)left / 8;
+
+		if (reserve < MIN_RESERVE_MS)
+			reserve = (uint32_t)left / 2 < MIN_RESERVE_MS ? (uint32_t)left / 2 :
+				  MIN_RESERVE_MS;
+		if ((uint32_t)left - reserve < patience)
+			patience = (uint32_t)left - reserve + 1;
+	}
 	nla_put_s32(msg, CKPT_A_CGROUP_FD, c->cgroup_fd);
 	nla_put_u32(msg, CKPT_A_FREEZE_MS, patience);
 	nla_put_u32(msg, CKPT_A_DEADLINE_MS, deadline);
@@ -123,7 +133,7 @@ int checkpoint_snapped(struct checkpoint *c)
 	checked = state_check(&c->dump);
 	fail_capture(why, sizeof(why));
 	rc = checkpoint_wait(c, CKPT_EVENT_SNAPPED, NULL, &ev);
-	fail_capture(outer.buf, outer.size);
+	fail_restore(outer);
 	/* Opened early, of one that then shared its parent's memory, until it called exec. */
 	if (rc == CK_PERM)
 		c->fleeting = true;

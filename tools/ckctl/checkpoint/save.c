@@ -288,14 +288,13 @@ int checkpoint_commit(struct checkpoint *c)
 	char path[PATH_MAX];
 	int rc;
 
-	/* The slow part of a commit; after it, there is no turning back. */
-	if (fdatasync(image_page_fd(w)) < 0)
-		return fail_errno(errno, "cannot write the pages");
-	rc = checkpoint_may_go_on(c);
-	if (!rc)
-		rc = fill_meta(c);
+	rc = fill_meta(c);
 	if (!rc)
 		rc = image_path(path, sizeof(path), c->req->image_dir, c->req->id);
+	if (!rc)
+		rc = image_sync(w);
+	if (!rc)
+		rc = checkpoint_may_go_on(c);
 	if (rc)
 		return rc;
 	c->res->generation = image_writer_generation(w);

@@ -49,7 +49,7 @@ int parts_open_job(struct parts *p, const char *path)
 			return rc;
 		fail_capture(sentence, sizeof(sentence));
 		rc = open_all(p);
-		fail_capture(outer.buf, outer.size);
+		fail_restore(outer);
 		again = rc && job_image_replaced(p->job);
 		if (rc)
 			parts_close(p);

@@ -69,6 +69,8 @@ struct image_content;
 int image_content_begin(struct image_content **c, struct image_writer *w, uint64_t id);
 int image_content_add(struct image_content *c, int fd, uint64_t from, uint64_t len);
 int image_content_end(struct image_content *c, int rc, uint64_t *bytes);
+/* All of it on the disk: the slow part of a commit, after which one may still turn back. */
+int image_sync(struct image_writer *w);
 /* fsync, checksum, write the manifest, rename, fsync the directory, then
  * remove generations beyond the newest @keep.  Frees @w in any case. */
 int image_commit(struct image_writer *w, const struct image_meta *meta, unsigned int keep);

@@ -247,7 +247,7 @@ bool job_image_replaced(const struct job_image *img)
 
 	fail_capture(ignored, sizeof(ignored));
 	other = read_manifest(img->path, &m) == CK_OK && m->xxh64 != img->manifest;
-	fail_capture(outer.buf, outer.size);
+	fail_restore(outer);
 	manifest_free(m);
 	return other;
 }

@@ -406,7 +406,7 @@ int manifest_steady(int (*open)(void *arg, uint64_t *manifest), void *arg)
 		former = manifest;
 		fail_capture(sentence, sizeof(sentence));
 		rc = open(arg, &manifest);
-		fail_capture(outer.buf, outer.size);
+		fail_restore(outer);
 	} while (rc && manifest != former);
 	return rc ? fail(rc, "%s", sentence) : CK_OK;
 }

@@ -131,7 +131,7 @@ static int read_former(struct store *s)
 
 	fail_capture(why, sizeof(why));
 	rc = manifest_read(&s->former, s->dir, s->path);
-	fail_capture(outer.buf, outer.size);
+	fail_restore(outer);
 	if (rc == CK_OK && s->former && s->former->kind != s->kind)
 		return fail(CK_REFUSED, "%s is an image of another kind, of %s; checkpoint to "
 			    "another directory", s->path,

@@ -21,6 +21,8 @@ struct image_writer {
 	FILE *records;
 	XXH64_state_t *hash;		/* of the records so far */
 	uint64_t record_bytes;
+	struct manifest_generation newest;	/* what image_sync() has seen of it */
+	bool synced;
 };
 
 /* ---- the files of the generation ---- */
@@ -161,11 +163,14 @@ int image_put_raw(struct image_writer *w, const void *records, size_t len)
 
 /* ---- the end ---- */
 
-/* All data of the generation on the disk, and what the manifest says of it. */
-static int finish_files(struct image_writer *w, struct manifest_generation *g)
+int image_sync(struct image_writer *w)
 {
+	struct manifest_generation *g = &w->newest;
 	struct stat index, pages;
+	int rc;
 
+	if (w->synced)
+		return CK_OK;
 	if (fflush(w->records) == EOF || fsync(fileno(w->records)) < 0)
 		return fail_errno(errno, "cannot write %s/%s", w->s.gen_path, DIR_RECORDS);
 	if (fsync(w->page_fd) < 0 || fstat(w->page_fd, &pages) < 0)
@@ -178,7 +183,9 @@ static int finish_files(struct image_writer *w, struct manifest_generation *g)
 	g->records.xxh64 = XXH64_digest(w->hash);
 	g->index.bytes = (uint64_t)index.st_size;
 	g->pages.bytes = (uint64_t)pages.st_size;
-	return dir_hash_file(w->index_fd, g->index.bytes, w->s.gen_path, DIR_INDEX, &g->index.xxh64);
+	rc = dir_hash_file(w->index_fd, g->index.bytes, w->s.gen_path, DIR_INDEX, &g->index.xxh64);
+	w->synced = rc == CK_OK;
+	return rc;
 }
 
 static void close_files(struct image_writer *w)
@@ -195,11 +202,12 @@ static void close_files(struct image_writer *w)
 
 int image_commit(struct image_writer *w, const struct image_meta *meta, unsigned int keep)
 {
-	struct manifest_generation newest = { .number = w->s.number, .meta = *meta };
-	int rc = finish_files(w, &newest);
+	int rc = image_sync(w);
 
+	w->newest.number = w->s.number;
+	w->newest.meta = *meta;
 	if (rc == CK_OK)
-		rc = store_publish(&w->s, &newest, keep);
+		rc = store_publish(&w->s, &w->newest, keep);
 	image_abort(w);
 	return rc;
 }

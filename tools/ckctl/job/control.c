@@ -52,7 +52,7 @@ static void store_quietly(const char *cluster, const char *name, const char *wha
 
 	fail_capture(ignored, sizeof(ignored));
 	store(cluster, name, what, root);
-	fail_capture(outer.buf, outer.size);
+	fail_restore(outer);
 }
 
 static void get_text(char *buf, size_t size, const json_t *root, const char *key)

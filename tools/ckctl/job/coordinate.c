@@ -163,7 +163,7 @@ static int find_place(struct coordinator *c)
 	fail_capture(ignored, sizeof(ignored));
 	inside = steps_here(&place) == CK_OK &&
 		 strcmp(*place.job_id ? place.job_id : c->own_job, c->id) == 0;
-	fail_capture(outer.buf, outer.size);
+	fail_restore(outer);
 	if (!inside)
 		return CK_OK;
 	if (!place.user) {
@@ -424,7 +424,7 @@ static void tell_registry(const struct coordinator *c)
 
 	fail_capture(ignored, sizeof(ignored));
 	registry_made(c->cluster, c->name, c->res->image);
-	fail_capture(outer.buf, outer.size);
+	fail_restore(outer);
 }
 
 static int commit(struct coordinator *c)
@@ -515,7 +515,7 @@ static int make(struct coordinator *c)
 			fail_capture(ignored, sizeof(ignored));
 			again = crew_abort(c->crew) == CK_OK && again;
 		}
-		fail_capture(outer.buf, outer.size);
+		fail_restore(outer);
 	} while (again && checkpoint_try_again(&c->group, c->req->max_wait_ms, number++));
 	if (!rc)
 		return commit(c);

@@ -67,7 +67,7 @@ static void for_each_process(const char *cgroup, void (*fn)(pid_t pid, void *arg
 	fail_capture(ignored, sizeof(ignored));
 	if (cgroup_pids(fd, &pids, &nr))
 		nr = 0;
-	fail_capture(outer.buf, outer.size);
+	fail_restore(outer);
 	close(fd);
 	for (i = 0; i < nr; i++)
 		fn(pids[i], arg);

@@ -70,6 +70,6 @@ int requeue(const struct deadline *d, const char *id)
 	free(out);
 	fail_capture(ignored, sizeof(ignored));
 	hasten(d, id);
-	fail_capture(outer.buf, outer.size);
+	fail_restore(outer);
 	return CK_OK;
 }

@@ -263,7 +263,7 @@ static int ask_owner(const struct deadline *d, const char *job, char **out)
 
 	fail_capture(sentence, sizeof(sentence));
 	rc = slurm_run(d, argv, out, NULL);
-	fail_capture(outer.buf, outer.size);
+	fail_restore(outer);
 	if (rc && strstr(sentence, "Invalid job id"))
 		return fail(CK_NOTFOUND, "Slurm knows no job %s", job);
 	return rc ? fail(rc, "%s", sentence) : CK_OK;
@@ -417,7 +417,7 @@ void slurm_own_cluster(const struct deadline *d, char *name, size_t size)
 		return;
 	fail_capture(ignored, sizeof(ignored));
 	slurm_cluster(d, name, size);
-	fail_capture(outer.buf, outer.size);
+	fail_restore(outer);
 }
 
 void slurm_clean_environment(void)

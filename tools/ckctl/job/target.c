@@ -99,7 +99,7 @@ bool target_slurm(const struct target *t, char *job, size_t job_size, char *step
 		return false;
 	fail_capture(ignored, sizeof(ignored));
 	found = job_find(t->name, &own) == CK_OK;
-	fail_capture(outer.buf, outer.size);
+	fail_restore(outer);
 	return !found;
 }
 

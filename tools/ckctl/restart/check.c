@@ -82,6 +82,7 @@ int restart_check_ended(const struct restart *r)
 	const struct image *image = r->image;
 	pid_t *pids = NULL;
 	size_t nr = 0, i, n = 0;
+	struct capture outer = fail_captured();
 	char comm[64];
 	int fd = open(image->meta.cgroup, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	int rc = CK_OK;
@@ -92,7 +93,7 @@ int restart_check_ended(const struct restart *r)
 	fail_capture(comm, sizeof(comm));
 	if (cgroup_pids(fd, &pids, &nr))
 		nr = 0;		/* it is something else, or the job has ended just now */
-	fail_capture(NULL, 0);
+	fail_restore(outer);
 	close(fd);
 	for (i = 0; i < image->nr_processes && !rc; i++) {
 		const struct ckpt_rec_process *rec = image->processes[i].rec;

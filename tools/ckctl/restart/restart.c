@@ -217,7 +217,7 @@ static void undo(struct restart *r)
 		cgroup_kill(r->cgroup_fd);
 	else
 		kill_roots(r);
-	fail_capture(outer.buf, outer.size);
+	fail_restore(outer);
 	while (waitpid(-1, NULL, __WALL) > 0 || errno == EINTR)
 		;
 	for (ops = state_table; *ops; ops++)

@@ -59,7 +59,7 @@ static int check_ids(struct restart *r, enum start_pidns pidns)
 		return restart_check_ids(r);
 	fail_capture(why, sizeof(why));
 	rc = restart_check_ids(r);
-	fail_capture(outer.buf, outer.size);
+	fail_restore(outer);
 	if (rc) {
 		r->why = why;
 		r->why_code = rc;
@@ -102,7 +102,7 @@ static int run_here(struct restart *r, enum start_pidns pidns)
 		return restart_run(r);
 	fail_capture(why, sizeof(why));
 	rc = restart_run(r);
-	fail_capture(outer.buf, outer.size);
+	fail_restore(outer);
 	if (rc == CK_BUSY) {
 		r->why = why;
 		r->why_code = rc;

@@ -60,7 +60,7 @@ static void write_story(struct slot *s)
 	s->story.notes = json_incref(notes);
 	fail_capture(ignored, sizeof(ignored));
 	story_write(s->own.cluster, s->own.name, &s->story);
-	fail_capture(outer.buf, outer.size);
+	fail_restore(outer);
 }
 
 /* Was it this very image the last time? */
@@ -134,7 +134,7 @@ static int open_and_look(struct slot *s)
 			rc = fail(CK_REFUSED, "that has failed %u times in a row", s->story.failures);
 		else if (!rc)
 			rc = look(s);
-		fail_capture(outer.buf, outer.size);
+		fail_restore(outer);
 		again = rc && rc != VDSO_TAKEN && source_replaced(&s->source);
 	} while (again);
 	return rc && rc != VDSO_TAKEN ? fail(rc, "%s", sentence) : rc;

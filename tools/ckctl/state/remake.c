@@ -260,7 +260,7 @@ static int make_closed(struct restore *r, size_t i)
 
 	fail_capture(sentence, sizeof(sentence));
 	rc = make(r, i);
-	fail_capture(outer.buf, outer.size);
+	fail_restore(outer);
 	if (rc)
 		note("%s", sentence);
 	return CK_OK;
