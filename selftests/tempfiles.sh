@@ -86,11 +86,12 @@ killed() {
 		pause_us "$at"
 		kill -9 $pid
 		wait $pid
-		if grep -q restarted "$work/out"; then
+		# All went already, whether or not it came to say so.
+		if ! "$waitfor" $((3 * ${TIMEOUT_FACTOR:-1})) gone "$(job_cgroup tempfiles)"; then
+			job_works tempfiles || { why "the cgroup stays, and the job does not work"; return 1; }
 			job_cleanup tempfiles
 			continue
 		fi
-		"$waitfor" "$wait_s" gone "$(job_cgroup tempfiles)" || { why "the cgroup stays"; return 1; }
 		[ -z "$(find "$dir/tmp" /tmp /dev/shm -name '.ckpt-*' 2>/dev/null)" ] || { why "half made: $(ls -a /tmp)"; return 1; }
 		hits=$((hits + 1))
 		job_restart tempfiles && job_works tempfiles && job_kill tempfiles || return
