@@ -67,7 +67,10 @@ uninstall: ## remove what install put there
 		"$(DESTDIR)$(PREFIX)/share/bash-completion/completions/ckctl"
 	[ -n "$(DESTDIR)" ] || depmod -a "$(KVER)"
 
-demo: deps ## see it work: checkpoint and restart in a test VM
+demo: deps ## see it work: a job under Slurm loses its node and goes on, in two test VMs
+	scripts/cluster.sh run --timeout 600 -- /src/scripts/demo-cluster.sh $(ARGS)
+
+demo-run: deps ## the same without Slurm, in one VM: ckctl run, create, restart
 	scripts/vm.sh run --disk 2G -- /src/scripts/demo-guest.sh $(ARGS)
 
 check: deps ## all checks: static, unit tests, tests in a VM
