@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "cmd/cmd.h"
@@ -180,6 +181,51 @@ static void writer_elsewhere(void)
 	ok(synthetic_job_write(scratch(), "w", 3, 1) == CK_OK, "and not afterwards");
 }
 
+/* What happens on another node just before a lock of ours on a file. */
+static void (*before_lock)(void);
+
+int flock(int fd, int operation)
+{
+	struct stat st;
+
+	if (before_lock && fstat(fd, &st) == 0 && S_ISREG(st.st_mode)) {
+		before_lock();
+		before_lock = NULL;
+	}
+	return (int)syscall(SYS_flock, fd, operation);
+}
+
+static void manifest(int (*move)(const char *from, const char *to), const char *from, const char *to)
+{
+	char old[600], new[600];
+
+	snprintf(old, sizeof(old), "%s/%s", scratch_image("n"), from);
+	snprintf(new, sizeof(new), "%s/%s", scratch_image("n"), to);
+	move(old, new);
+}
+
+static void publish(void)
+{
+	manifest(rename, "second", "manifest.json");
+}
+
+/* It is done between our look at the image and our lock: what it made is the former one. */
+static void writer_elsewhere_is_done(void)
+{
+	struct job_image_writer *w;
+
+	ok(synthetic_job_write(scratch(), "n", 1, 2) == CK_OK, "a checkpoint");
+	manifest(link, "manifest.json", "first");
+	ok(synthetic_job_write(scratch(), "n", 2, 2) == CK_OK, "a second one, elsewhere");
+	manifest(link, "manifest.json", "second");
+	manifest(rename, "first", "manifest.json");
+	before_lock = publish;
+	ok(job_image_begin(&w, scratch(), "n") == CK_OK && !before_lock && job_image_number(w) == 3,
+	   "which is complete before we have the lock");
+	job_image_abort(w);
+	ok(is_generation("n", 1, 1) && is_generation("n", 2, 2), "is not taken for leftovers");
+}
+
 /* A part that the coordinator cannot see, and names that are none. */
 static void parts_to_take(void)
 {
@@ -345,6 +391,7 @@ int main(void)
 	rights();
 	writers();
 	writer_elsewhere();
+	writer_elsewhere_is_done();
 	parts_to_take();
 	same_rank();
 	commands();

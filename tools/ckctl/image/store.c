@@ -121,21 +121,39 @@ static int remove_leftovers(const struct store *s)
 	return rc;
 }
 
+/* Quietly: what the manifest says, or why it cannot be read. */
+static int peek(const struct store *s, struct manifest **m, char *why, unsigned int size)
+{
+	struct capture outer = fail_captured();
+	int rc;
+
+	fail_capture(why, size);
+	rc = manifest_read(m, s->dir, s->path);
+	fail_capture(outer.buf, outer.size);
+	return rc;
+}
+
+/* Before anything is put there. */
+static int check_kind(const struct store *s)
+{
+	struct manifest *m = NULL;
+	char ignored[8];
+	bool other = peek(s, &m, ignored, sizeof(ignored)) == CK_OK && m && m->kind != s->kind;
+
+	manifest_free(m);
+	if (!other)
+		return CK_OK;
+	return fail(CK_REFUSED, "%s is an image of another kind, of %s; checkpoint to another "
+		    "directory", s->path, s->kind == IMAGE_JOB ? "a cgroup" : "a whole job");
+}
+
 /* A job must not go without checkpoints because its former image is lost: that
  * manifest steps aside, for whoever wants to look at it. */
 static int read_former(struct store *s)
 {
-	struct capture outer = fail_captured();
 	char why[1024] = "";
-	int rc;
+	int rc = peek(s, &s->former, why, sizeof(why));
 
-	fail_capture(why, sizeof(why));
-	rc = manifest_read(&s->former, s->dir, s->path);
-	fail_capture(outer.buf, outer.size);
-	if (rc == CK_OK && s->former && s->former->kind != s->kind)
-		return fail(CK_REFUSED, "%s is an image of another kind, of %s; checkpoint to "
-			    "another directory", s->path,
-			    s->kind == IMAGE_JOB ? "a cgroup" : "a whole job");
 	if (rc == CK_OK)
 		return CK_OK;
 	if (rc != CK_DAMAGED)
@@ -203,9 +221,12 @@ static int open_image(struct store *s, const char *dir)
 	if (fstat(s->dir, &st) < 0)
 		return fail_errno(errno, "cannot examine %s", s->path);
 	s->group = st.st_gid;
-	rc = read_former(s);
+	rc = check_kind(s);
 	if (rc == CK_OK && s->kind == IMAGE_JOB)
 		rc = lock_among_nodes(s);
+	/* Only now: until then a writer on another node may have replaced it. */
+	if (rc == CK_OK)
+		rc = read_former(s);
 	if (rc == CK_OK)
 		rc = remove_leftovers(s);
 	if (rc)
