@@ -226,6 +226,25 @@ static void writer_elsewhere_is_done(void)
 	ok(is_generation("n", 1, 1) && is_generation("n", 2, 2), "is not taken for leftovers");
 }
 
+/* Root's own job does not go into what somebody else has prepared for it. */
+static void writer_of_another(void)
+{
+	struct job_image_writer *w;
+	char sentence[512];
+	int rc;
+
+	if (geteuid() != 0) {
+		skip("not root");
+		return;
+	}
+	ok(mkdir(scratch_image("o"), 0700) == 0 && chown(scratch_image("o"), 1234, 1234) == 0,
+	   "a directory of another user's");
+	fail_capture(sentence, sizeof(sentence));
+	rc = job_image_begin(&w, scratch(), "o");
+	fail_capture(NULL, 0);
+	ok(rc == CK_PERM && !w && !has(scratch_image("o"), "lock"), "gets no job's memory: %s", sentence);
+}
+
 /* A part that the coordinator cannot see, and names that are none. */
 static void parts_to_take(void)
 {
@@ -392,6 +411,7 @@ int main(void)
 	writers();
 	writer_elsewhere();
 	writer_elsewhere_is_done();
+	writer_of_another();
 	parts_to_take();
 	same_rank();
 	commands();

@@ -88,8 +88,7 @@ static int lock_among_nodes(struct store *s)
 		close(fd);
 	}
 	s->lock_fd = fd;
-	if (fchmod(fd, 0600) < 0 ||
-	    (s->owner != geteuid() && fchown(fd, s->owner, s->group) < 0))
+	if (fchmod(fd, 0600) < 0)
 		return fail_errno(errno, "cannot set the rights of %s/%s", s->path, DIR_LOCK);
 	return CK_OK;
 }
@@ -221,6 +220,9 @@ static int open_image(struct store *s, const char *dir)
 	if (fstat(s->dir, &st) < 0)
 		return fail_errno(errno, "cannot examine %s", s->path);
 	s->group = st.st_gid;
+	/* Who checkpoints a job is its user; somebody else may have expected root's there. */
+	if (s->kind == IMAGE_JOB && s->owner != geteuid())
+		return fail(CK_PERM, "%s belongs to user %u, whose job this is not", s->path, s->owner);
 	rc = check_kind(s);
 	if (rc == CK_OK && s->kind == IMAGE_JOB)
 		rc = lock_among_nodes(s);
