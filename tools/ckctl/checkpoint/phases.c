@@ -137,6 +137,9 @@ int checkpoint_snapped(struct checkpoint *c)
 		c->fleeting = checked == CK_NOTFOUND;
 		return fail(checked, "%s", checked_why);
 	}
+	rc = prove_owner(c);
+	if (rc)
+		return rc;
 	c->res->nr_pages = ev.nr_pages;
 	c->res->nr_copied = ev.nr_copied;
 	rc = policy_image_size(c->req->id, ev.nr_pages * CKPT_PAGE_SIZE);
