@@ -212,15 +212,15 @@ int registry_remove(const char *cluster, const char *job)
 	return rc;
 }
 
-/* The job or step that a file is about: "5.0" for "5.0.json" and "5.0.status.json". */
+/* The job or step that a file is about: "5.0" for "5.0.json" and "5.0.status.json".
+ * That it is disabled stays until somebody takes it away. */
 static bool job_of(const char *file, char *job, size_t size)
 {
-	static const char *const suffixes[] = {
-		".json", ".status", ".restart", ".disabled", ".failed", ".began",
-	};
+	static const char *const suffixes[] = { ".json", ".status", ".restart", ".failed", ".began" };
 	size_t i, len;
 
-	if (!dir_name_good(file) || (size_t)snprintf(job, size, "%s", file) >= size)
+	if (!dir_name_good(file) || strstr(file, ".disabled.") ||
+	    (size_t)snprintf(job, size, "%s", file) >= size)
 		return false;
 	for (i = 0; i < sizeof(suffixes) / sizeof(suffixes[0]); i++) {
 		len = strlen(job);
@@ -232,25 +232,33 @@ static bool job_of(const char *file, char *job, size_t size)
 	return true;
 }
 
-static bool has_image(const char *cluster, const char *file, const char *job)
+static bool is_there(const char *path)
 {
-	char path[PATH_MAX + 300], name[300];
-	bool has = true;
-	const char *dir, *image;
-	json_t *root;
+	return access(path, F_OK) == 0 || errno != ENOENT;
+}
 
-	snprintf(name, sizeof(name), "%.*s", (int)strlen(file) - 5, file);
-	root = registry_load(cluster, name);
-	dir = json_string_value(json_object_get(root, "image_dir"));
-	if (dir) {
-		snprintf(path, sizeof(path), "%s/%s.ckpt", dir, job);
-		has = access(path, F_OK) == 0 || errno != ENOENT;
-	}
-	image = json_string_value(json_object_get(root, "image"));
-	if (image && (!dir || !has))
-		has = access(image, F_OK) == 0 || errno != ENOENT;
+/* By what @name.json says of the images of @job; false as well when it says nothing. */
+static bool names_image(const char *cluster, const char *name, const char *job)
+{
+	json_t *root = registry_load(cluster, name);
+	const char *dir = json_string_value(json_object_get(root, "image_dir"));
+	const char *image = json_string_value(json_object_get(root, "image"));
+	char path[PATH_MAX + 300];
+	bool has;
+
+	snprintf(path, sizeof(path), "%s/%s.ckpt", dir ? dir : "", job);
+	has = (dir && is_there(path)) || (image && is_there(image));
 	json_decref(root);
 	return has;
+}
+
+/* A failure, say, does not tell where the images are. */
+static bool has_image(const char *cluster, const char *file, const char *job)
+{
+	char name[300];
+
+	snprintf(name, sizeof(name), "%.*s", (int)strlen(file) - 5, file);
+	return names_image(cluster, name, job) || names_image(cluster, job, job);
 }
 
 void registry_sweep(const char *cluster)
