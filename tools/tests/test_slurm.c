@@ -283,6 +283,22 @@ static void environments(void)
 
 /* ---- the registry ---- */
 
+static void clean(void)
+{
+	static char longest[1024] = "SLURM_", odd[] = "SLURM_ODD", conf[] = "SLURM_CONF=/c",
+		    job[] = "SLURM_JOB_ID=5", users[] = "SQUEUE_USERS=u", other[] = "SLURMS=1";
+	char *vars[] = { longest, odd, conf, job, users, other, NULL }, **before = environ;
+	bool good;
+
+	memset(longest + 6, 'X', 900);
+	strcat(longest, "=1");
+	environ = vars;
+	slurm_clean_environment();
+	good = vars[0] == conf && vars[1] == other && !vars[2];
+	environ = before;
+	ok(good, "of Slurm's variables those are left that lead to it");
+}
+
 static void registry(void)
 {
 	struct registry_entry in = { .image_dir = "/some/where" }, out;
@@ -364,6 +380,7 @@ int main(void)
 	address("0100007F:1F9", NULL);
 	address("local_address", NULL);
 	environments();
+	clean();
 	registry();
 	commands();
 	scratch_remove();

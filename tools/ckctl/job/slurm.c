@@ -420,23 +420,38 @@ void slurm_own_cluster(const struct deadline *d, char *name, size_t size)
 	fail_capture(outer.buf, outer.size);
 }
 
-void slurm_clean_environment(void)
+/* Does the variable @text, "NAME=value", have a name that begins so, or that is it? */
+static bool is_named(const char *text, const char *name, bool begins)
 {
-	static const char *const prefixes[] = { "SLURM_", "SLURMD_", "SRUN_", "_SLURM_" };
+	size_t len = strlen(name);
+
+	return strncmp(text, name, len) == 0 && (begins || text[len] == '=');
+}
+
+static bool is_option(const char *text)
+{
+	static const char *const prefixes[] = { "SLURM_", "SLURMD_", "SRUN_", "SQUEUE_", "_SLURM_" };
 	/* How to reach Slurm at all. */
 	static const char *const kept[] = { "SLURM_CONF", "SLURM_CONF_SERVER", "SLURM_JWT" };
-	char **var, name[256];
-	size_t i, k;
+	size_t i;
 
-	for (var = environ; var && *var;) {
-		snprintf(name, sizeof(name), "%.*s", (int)strcspn(*var, "="), *var);
-		for (i = 0; i < 4 && strncmp(name, prefixes[i], strlen(prefixes[i])) != 0; i++)
-			;
-		for (k = 0; k < 3 && strcmp(name, kept[k]) != 0; k++)
-			;
-		if (i == 4 || k < 3 || unsetenv(name) < 0)
-			var++;
-		else
-			var = environ;
-	}
+	for (i = 0; i < sizeof(kept) / sizeof(kept[0]); i++)
+		if (is_named(text, kept[i], false))
+			return false;
+	for (i = 0; i < sizeof(prefixes) / sizeof(prefixes[0]); i++)
+		if (is_named(text, prefixes[i], true))
+			return true;
+	return false;
+}
+
+void slurm_clean_environment(void)
+{
+	char **from = environ, **to = environ;
+
+	/* Not by unsetenv(3), which leaves what has no '='. */
+	for (; from && *from; from++)
+		if (!is_option(*from))
+			*to++ = *from;
+	if (to)
+		*to = NULL;
 }

@@ -47,7 +47,8 @@ int slurm_cluster(const struct deadline *d, char *name, size_t size);
 /* The same inside of a job, whose environment tells it; "" when it cannot be known. */
 void slurm_own_cluster(const struct deadline *d, char *name, size_t size);
 
-/* Variables that would be options of srun, or tell it that it is in another job. */
+/* Without variables that would be options of srun or squeue, or tell them that they are
+ * in another job. */
 void slurm_clean_environment(void);
 
 #endif
