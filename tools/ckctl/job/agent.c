@@ -36,6 +36,9 @@ static void drop(struct agent *a)
 {
 	size_t i;
 
+	/* None stands still until another one has removed its files. */
+	for (i = 0; i < a->nr; i++)
+		unit_stop(&a->units[i]);
 	for (i = 0; i < a->nr; i++)
 		unit_end(&a->units[i]);
 	free(a->units);

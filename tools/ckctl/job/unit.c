@@ -346,10 +346,16 @@ int unit_hear(struct unit *u)
 	return CK_OK;
 }
 
-void unit_end(struct unit *u)
+void unit_stop(struct unit *u)
 {
 	if (u->to >= 0)
 		close(u->to);
+	u->to = -1;
+}
+
+void unit_end(struct unit *u)
+{
+	unit_stop(u);
 	while (u->pid > 0 && waitpid(u->pid, NULL, 0) < 0 && errno == EINTR)
 		;
 	if (u->from >= 0)

@@ -35,7 +35,9 @@ int unit_start(struct unit *u, const struct step *step, const char *node);
 int unit_ask(struct unit *u, const json_t *request);
 /* Its descriptor can be read: take what comes. */
 int unit_hear(struct unit *u);
-/* What it holds runs on, what was not saved is gone. */
+/* What it holds runs on, what was not saved is gone: have it do that, do not wait. */
+void unit_stop(struct unit *u);
+/* The same, and wait. */
 void unit_end(struct unit *u);
 
 bool unit_is_batch(const struct unit *u);
