@@ -350,7 +350,10 @@ void unit_stop(struct unit *u)
 {
 	if (u->to >= 0)
 		close(u->to);
-	u->to = -1;
+	/* Nor does it wait for anybody to read what is too long for a pipe. */
+	if (u->from >= 0)
+		close(u->from);
+	u->to = u->from = -1;
 }
 
 void unit_end(struct unit *u)
@@ -358,8 +361,6 @@ void unit_end(struct unit *u)
 	unit_stop(u);
 	while (u->pid > 0 && waitpid(u->pid, NULL, 0) < 0 && errno == EINTR)
 		;
-	if (u->from >= 0)
-		close(u->from);
 	talk_lines_free(&u->lines);
 	talk_message_free(&u->message);
 	json_decref(u->answer);
