@@ -215,11 +215,12 @@ static int start_step(struct crew *c, const char *ckctl, const char *job, const 
 	snprintf(nodes, sizeof(nodes), "--nodes=%zu", nr);
 	snprintf(tasks, sizeof(tasks), "--ntasks=%zu", nr);
 	{
-		/* When one of them dies, all end: no node waits for what will not come. */
+		/* When one of them dies, all end: no node waits for what will not come.  The
+		 * working directory of here may be none on the nodes, or not the user's. */
 		const char *const argv[] = {
 			"srun", jobid, "--overlap", nodes, tasks, "--ntasks-per-node=1", list,
 			"--mpi=none", "--quiet", "--job-name=" CREW_NAME, "--kill-on-bad-exit=1",
-			"--wait=0", "--export=" CREW_MARK "=1", "--label", ckctl, "job-agent", NULL,
+			"--wait=0", "--chdir=/", "--export=" CREW_MARK "=1", "--label", ckctl, "job-agent", NULL,
 		};
 
 		rc = nr ? channel_start(&c->channels[c->nr_channels++], true, argv) : CK_OK;
