@@ -499,7 +499,7 @@ static int make(struct coordinator *c)
 {
 	struct capture outer = fail_captured();
 	char sentence[1024], ignored[8];
-	json_t *obstacles;
+	const json_t *obstacles = NULL;
 	bool again;
 	int rc, number = 0;
 	size_t i;
@@ -507,9 +507,11 @@ static int make(struct coordinator *c)
 	do {
 		fail_capture(sentence, sizeof(sentence));
 		rc = number ? find_steps(c) : CK_OK;
+		/* Without steps there is no attempt: what the last one met is of no account. */
+		obstacles = rc ? NULL : crew_obstacles(c->crew);
 		if (!rc)
 			rc = attempt(c);
-		again = rc && crew_may_try_again(c->crew);
+		again = rc && obstacles && crew_may_try_again(c->crew);
 		/* All run on before anything else is done. */
 		if (rc) {
 			fail_capture(ignored, sizeof(ignored));
@@ -519,7 +521,6 @@ static int make(struct coordinator *c)
 	} while (again && checkpoint_try_again(&c->group, c->req->max_wait_ms, number++));
 	if (!rc)
 		return commit(c);
-	obstacles = crew_obstacles(c->crew);
 	for (i = 0; i < json_array_size(obstacles); i++)
 		fail(rc, "%s", json_string_value(json_array_get(obstacles, i)));
 	return json_array_size(obstacles) ? rc : fail(rc, "%s", sentence);
