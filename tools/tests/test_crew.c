@@ -90,13 +90,16 @@ static void all_well(struct deadline *d)
 	ok(start(&crew, d, "echo 'something from the prolog'; say 0 'and from a task prolog'\n"
 		 "hello 1 n1; hello 0 n2\n"
 		 "while next; do say 1 '{\"alive\":true}'; say 0 '{\"ok\":true,\\'; say 1 '{\"ok\":true}';"
-		 " say 0 '\"x\":7}'; done") == CK_OK, "a crew is there, whatever else is said");
+		 " say 0 '\"notes\":[\"a\"],\"x\":7}'; done") == CK_OK, "a crew is there, whatever else is said");
 	ok(was_called_with("--jobid=5 --overlap --nodes=2 --ntasks=2") &&
 	   was_called_with("--nodelist=n1,n2") && was_called_with("--chdir=/ ") && was_called_with("job-agent"), "as one step");
 	ok(ask(crew, "thaw") == CK_OK && crew_size(crew) == 2 && strcmp(crew_node(crew, 1), "n2") == 0 &&
 	   json_integer_value(json_object_get(crew_answer(crew, 1), "x")) == 7,
 	   "all have answered, each for its node");
 	ok(ask(crew, "save") == CK_OK && crew_abort(crew) == CK_OK, "and again");
+	ok(json_array_size(crew_notes(crew)) == 2 &&
+	   strcmp(json_string_value(json_array_get(crew_notes(crew), 0)), "n2: a") == 0,
+	   "what they note is kept");
 	crew_end(crew);
 }
 

@@ -27,6 +27,7 @@ struct agent {
 	const struct unit *at;
 	json_t *obstacles;
 	bool again;
+	json_t *notes;			/* and of what has gone well */
 };
 
 /* ---- the steps ---- */
@@ -136,6 +137,20 @@ static int judge(struct agent *a, enum which which)
 	return rc;
 }
 
+static void take_notes(struct agent *a, enum which which)
+{
+	const json_t *item;
+	size_t i, k;
+
+	for (i = 0; i < a->nr; i++) {
+		if (!is_of(&a->units[i], which))
+			continue;
+		json_array_foreach(json_object_get(a->units[i].answer, "notes"), k, item)
+			json_array_append_new(a->notes, in_step(&a->units[i],
+								json_string_value(item)));
+	}
+}
+
 /* Have all of these do something. */
 static int have(struct agent *a, enum which which, const json_t *request)
 {
@@ -147,7 +162,11 @@ static int have(struct agent *a, enum which which, const json_t *request)
 			rc = unit_ask(&a->units[i], request);
 	if (!rc)
 		rc = await(a, which);
-	return rc ? rc : judge(a, which);
+	if (!rc)
+		rc = judge(a, which);
+	if (!rc)
+		take_notes(a, which);
+	return rc;
 }
 
 /* ---- the commands ---- */
@@ -349,6 +368,8 @@ static json_t *serve(struct agent *a, const json_t *request)
 	a->again = false;
 	json_decref(a->obstacles);
 	a->obstacles = json_array();
+	json_decref(a->notes);
+	a->notes = json_array();
 	for (i = 0; i < NR_COMMANDS && (!name || strcmp(commands[i].name, name) != 0); i++)
 		;
 	fail_capture(sentence, sizeof(sentence));
@@ -360,6 +381,7 @@ static json_t *serve(struct agent *a, const json_t *request)
 		answer = failure(a, rc, sentence);
 	} else {
 		json_object_set_new(answer, "ok", json_true());
+		json_object_set(answer, "notes", a->notes);
 	}
 	fail_capture(NULL, 0);
 	return answer;
@@ -408,5 +430,6 @@ int agent_run(const char *node, int in, int out)
 	drop(&a);
 	wire_close(w);
 	json_decref(a.obstacles);
+	json_decref(a.notes);
 	return rc;
 }

@@ -416,6 +416,16 @@ static int put_record(struct coordinator *c)
 	return rc;
 }
 
+/* What the image does not have, above all. */
+static void tell_notes(const struct coordinator *c)
+{
+	const json_t *notes = crew_notes(c->crew), *item;
+	size_t i;
+
+	json_array_foreach(notes, i, item)
+		note("%s", json_string_value(item));
+}
+
 /* That is what the job continues from, wherever it is.  Who has no home does without. */
 static void tell_registry(const struct coordinator *c)
 {
@@ -453,6 +463,8 @@ static int commit(struct coordinator *c)
 	rc = job_image_commit(w, &meta, c->req->keep ? : policy_keep());
 	if (!rc && asprintf(&c->res->image, "%s/%s.ckpt", c->image_dir, c->name) < 0)
 		c->res->image = NULL;
+	if (!rc)
+		tell_notes(c);
 	if (!rc && c->res->image)
 		tell_registry(c);
 	return rc || c->res->image ? rc : fail(CK_FAILED, "out of memory");

@@ -43,7 +43,7 @@ struct crew {
 	size_t nr_channels;
 	struct member *members;
 	size_t nr;
-	json_t *obstacles;
+	json_t *obstacles, *notes;
 	bool again;
 	int64_t sign_ms;		/* when they heard of us last */
 };
@@ -266,7 +266,8 @@ static int make_members(struct crew *c, const json_t *nodes)
 	c->nodes = json_deep_copy(nodes);
 	c->members = calloc(json_array_size(nodes) + 1, sizeof(*c->members));
 	c->obstacles = json_array();
-	if (!c->nodes || !c->members || !c->obstacles)
+	c->notes = json_array();
+	if (!c->nodes || !c->members || !c->obstacles || !c->notes)
 		return fail(CK_FAILED, "out of memory");
 	json_array_foreach(c->nodes, i, node) {
 		const char *name = json_string_value(node);
@@ -374,15 +375,27 @@ static int await_answers(struct crew *c)
 	return rc;
 }
 
+/* What that node has to say under @key, to @list. */
+static void take_list(const struct member *m, const char *key, json_t *list)
+{
+	const json_t *item;
+	size_t i;
+
+	json_array_foreach(json_object_get(m->answer, key), i, item)
+		if (json_is_string(item))
+			json_array_append_new(list, json_sprintf("%s: %s", m->node,
+								 json_string_value(item)));
+}
+
 /* What agents have against it, by node: obstacles of all, else one sentence. */
 static int tell(struct crew *c)
 {
-	const json_t *list, *item;
 	const char *text;
-	size_t i, k;
 	int rc = CK_OK, code;
+	size_t i;
 
 	for (i = 0; i < c->nr; i++) {
+		take_list(&c->members[i], "notes", c->notes);
 		if (!has_failed(&c->members[i]))
 			continue;
 		code = (int)json_integer_value(json_object_get(c->members[i].answer, "code"));
@@ -391,10 +404,7 @@ static int tell(struct crew *c)
 		if (!rc)
 			rc = fail(code > CK_OK && code <= CK_BUSY ? code : CK_FAILED, "%s: %s",
 				  c->members[i].node, text ? text : "no reason given");
-		list = json_object_get(c->members[i].answer, "obstacles");
-		json_array_foreach(list, k, item)
-			json_array_append_new(c->obstacles, json_sprintf(
-				"%s: %s", c->members[i].node, json_string_value(item)));
+		take_list(&c->members[i], "obstacles", c->obstacles);
 	}
 	return rc;
 }
@@ -440,6 +450,11 @@ json_t *crew_obstacles(const struct crew *c)
 	return c->obstacles;
 }
 
+const json_t *crew_notes(const struct crew *c)
+{
+	return c->notes;
+}
+
 size_t crew_size(const struct crew *c)
 {
 	return c->nr;
@@ -474,6 +489,7 @@ void crew_end(struct crew *c)
 		json_decref(c->members[i].answer);
 	}
 	json_decref(c->obstacles);
+	json_decref(c->notes);
 	json_decref(c->nodes);
 	free(c->members);
 	free(c);

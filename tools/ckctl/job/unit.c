@@ -208,6 +208,16 @@ static int save(struct work *w, const json_t *request, json_t *answer)
 
 /* ---- its process ---- */
 
+/* What note() has said, for who asked: nobody reads our standard error. */
+static json_t *notes;
+
+static void keep_note(const char *sentence)
+{
+	if (!notes)
+		notes = json_array();
+	json_array_append_new(notes, json_text(sentence));
+}
+
 static const struct {
 	const char *name;
 	int (*run)(struct work *w, const json_t *request, json_t *answer);
@@ -257,6 +267,9 @@ static json_t *serve(struct work *w, const json_t *request)
 		drop(w, rc, sentence, answer);
 	fail_capture(NULL, 0);
 	json_object_set_new(answer, "ok", json_boolean(!rc));
+	if (notes)
+		json_object_set_new(answer, "notes", notes);
+	notes = NULL;
 	return answer;
 }
 
@@ -270,6 +283,7 @@ static void work(const struct step *step, const char *node, int in, int out)
 	json_t *request;
 	char *line;
 
+	out_hear = keep_note;
 	while (talk_read(&lines, in) > 0)
 		while ((line = talk_next(&lines))) {
 			if (!talk_add(&message, line, &request))

@@ -9,6 +9,8 @@
  *	freeze, snapshot, thaw
  *	save		-> tasks [[rank, localid, pid]…]
  *
+ * Each answer may have notes as well, [<sentence>…].
+ *
  * All int functions return enum ck_exit and have reported failures (out.h).
  */
 #ifndef CKCTL_UNIT_H
