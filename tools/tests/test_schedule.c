@@ -128,6 +128,16 @@ static void test_end(void)
 	s.margin = 60 * S;
 	schedule_end(&s, T0, T0 + 60 * S);
 	ok(schedule_due(&s) == T0 + 30 * S, "a job shorter than the margin: at half its time");
+
+	/* Preempted soon after its start, with ten minutes of grace. */
+	schedule_begin(&s, T0, 6000, 1);
+	s.margin = 60 * S;
+	now = T0 + 20 * S;
+	s.hurry = true;
+	schedule_end(&s, now, now + 600 * S);
+	ok(schedule_due(&s) <= now, "one whose tasks have been told to end: at once");
+	schedule_made(&s, now, now + S);
+	ok(schedule_due(&s) > now + 600 * S, "and no other one");
 }
 
 static void test_last_fails(void)

@@ -48,6 +48,8 @@ int64_t schedule_last(const struct schedule *s)
 
 	if (s->end == SCHEDULE_NEVER)
 		return SCHEDULE_NEVER;
+	if (s->hurry)
+		return s->start;
 	last = s->end - s->margin - s->factor * s->duration;
 	/* A job that is shorter than all that has done something by half its time. */
 	return max(last, s->start + (s->end - s->start) / 2);
