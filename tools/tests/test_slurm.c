@@ -341,14 +341,19 @@ static void commands(void)
 	const char *const echo[] = { "echo", "hello", NULL };
 	const char *const fails[] = { "sh", "-c", "echo some: error: it is so >&2; exit 3", NULL };
 	const char *const absent[] = { "no-such-command-of-slurm", NULL };
+	const char *const stat[] = { "sh", "-c", "cut -d' ' -f1,6,7 /proc/$$/stat", NULL };
 	const char *const slow[] = { "sleep", "60", NULL };
 	struct deadline d;
 	char *out, sentence[512];
+	int pid, session, tty;
 	size_t len;
 
 	deadline_begin(&d, "job 5", 0, -1);
 	ok(slurm_run(&d, echo, &out, &len) == CK_OK && len == 6 && strcmp(out, "hello\n") == 0,
 	   "what a command prints");
+	free(out);
+	ok(slurm_run(&d, stat, &out, NULL) == CK_OK && sscanf(out, "%d %d %d", &pid, &session, &tty) == 3 &&
+	   pid == session && !tty, "it has no terminal");
 	free(out);
 	fail_capture(sentence, sizeof(sentence));
 	ok(slurm_run(&d, fails, &out, NULL) == CK_FAILED && strcmp(sentence, "sh: it is so") == 0,

@@ -32,8 +32,9 @@ static void child(const char *const argv[], const int fds[3])
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
 	signal(SIGPIPE, SIG_DFL);
-	/* What the terminal sends is for the coordinator: that aborts in good order. */
-	setpgid(0, 0);
+	/* What the terminal sends is for the coordinator: that aborts in good order.  And
+	 * it may be root's, where this is a process of the job's user, who can trace it. */
+	setsid();
 	execvp(argv[0], (char *const *)argv);
 	code = errno;
 	fprintf(stderr, "error: cannot start %s: %s\n", argv[0], strerror(code));

@@ -40,6 +40,8 @@ static void child(const char *const argv[], int out, int err)
 	dup2(null, STDIN_FILENO);
 	dup2(out, STDOUT_FILENO);
 	dup2(err, STDERR_FILENO);
+	/* Away from the terminal, as in channel.c. */
+	setsid();
 	execvp(argv[0], (char *const *)argv);
 	code = errno == ENOENT ? 127 : 126;
 	_exit(code);
