@@ -83,6 +83,7 @@ static int await(struct agent *a, enum which which)
 		}
 		if (!owed || (poll(pfd, a->nr + 1, -1) < 0 && errno == EINTR))
 			continue;
+		a->at = NULL;
 		if (pfd[a->nr].revents)
 			rc = fail(CK_FAILED, "interrupted");
 		for (i = 0; i < a->nr && !rc; i++) {

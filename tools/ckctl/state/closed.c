@@ -23,6 +23,7 @@
 
 #include "contents.h"
 #include "files.h"
+#include "job/job.h"
 #include "out.h"
 #include "places.h"
 #include "proc.h"
@@ -145,13 +146,12 @@ static void take(struct scan *s, int dir_fd, const char *name, const char *path,
 		close(fd);
 }
 
-/* Ckctl's own notes of what jobs run (job/job.c). */
+/* Ckctl's own notes of what jobs run. */
 static bool is_registry(const char *path)
 {
-	static const char prefix[] = "/tmp/ckpt-";
-	size_t len = sizeof(prefix) - 1;
+	size_t len = sizeof(JOB_TMP_DIR) - 1;
 
-	return strncmp(path, prefix, len) == 0 && path[len + strspn(path + len, "0123456789")] == '\0';
+	return strncmp(path, JOB_TMP_DIR, len) == 0 && path[len + strspn(path + len, "0123456789")] == '\0';
 }
 
 static void add_dir(struct scan *s, int fd, const char *path)
