@@ -117,6 +117,8 @@ void schedule_made(struct schedule *s, int64_t begun, int64_t now)
 	s->duration = now - begun;
 	s->failures = 0;
 	s->retry = SCHEDULE_NEVER;
+	/* It may have been shorter than expected: then the last one can wait. */
+	s->last_tried = false;
 	if (schedule_last(s) <= begun)
 		s->last_made = true;
 	advance(s, now);
