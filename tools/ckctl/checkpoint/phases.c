@@ -98,6 +98,10 @@ int checkpoint_frozen(struct checkpoint *c)
 	c->fleeting = rc == CK_NOTFOUND;
 	if (!rc && c->dump.nr_obstacles)
 		return CK_REFUSED;
+	/* An image of nothing would replace one of something. */
+	if (!rc && !c->dump.nr_procs)
+		rc = fail(CK_NOTFOUND, "there is no process in %s but those that are left out: the job "
+			  "has ended", c->req->cgroup);
 	return rc ? rc : prove(c);
 }
 
