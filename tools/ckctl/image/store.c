@@ -178,7 +178,7 @@ int store_create(const struct store *s, int at, const char *name, int flags)
 	return -1;
 }
 
-int store_make_dir(const struct store *s, int at, const char *name)
+static int make_dir(const struct store *s, int at, const char *name)
 {
 	struct stat st;
 	int fd;
@@ -202,7 +202,7 @@ static int create_generation(struct store *s)
 	struct dir_name name = dir_generation_name(s->number);
 
 	snprintf(s->gen_path, sizeof(s->gen_path), "%s/%s", s->path, name.text);
-	s->gen = store_make_dir(s, s->dir, name.text);
+	s->gen = make_dir(s, s->dir, name.text);
 	return s->gen < 0 ? fail_errno(errno, "cannot make %s", s->gen_path) : CK_OK;
 }
 
