@@ -245,6 +245,27 @@ static void writer_of_another(void)
 	ok(rc == CK_PERM && !w && !has(scratch_image("o"), "lock"), "gets no job's memory: %s", sentence);
 }
 
+/* On a node that does not share the image directory, nothing of ours is there. */
+static void step_elsewhere(void)
+{
+	char dir[600], sentence[512];
+
+	snprintf(dir, sizeof(dir), "%s/elsewhere", scratch());
+	fail_capture(sentence, sizeof(sentence));
+	ok(job_image_step(dir, "0") == CK_IO, "a node that does not share the directory: %s", sentence);
+	symlink("/tmp", dir);
+	ok(job_image_step(dir, "0") != CK_OK && !has("/tmp", "0"), "nor is a link followed: %s", sentence);
+	unlink(dir);
+	if (geteuid() == 0) {
+		mkdir(dir, 0777);
+		ok(chown(dir, 1234, 1234) == 0 && job_image_step(dir, "0") == CK_PERM,
+		   "nor is somebody else's taken: %s", sentence);
+	} else {
+		skip("not root");
+	}
+	fail_capture(NULL, 0);
+}
+
 /* A part that the coordinator cannot see, and names that are none. */
 static void parts_to_take(void)
 {
@@ -412,6 +433,7 @@ int main(void)
 	writer_elsewhere();
 	writer_elsewhere_is_done();
 	writer_of_another();
+	step_elsewhere();
 	parts_to_take();
 	same_rank();
 	commands();
