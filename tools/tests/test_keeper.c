@@ -89,7 +89,11 @@ static void test_sweep(void)
 	age("10.failed.json");
 	age("11.failed.json");
 	age("10.disabled.json");
+	snprintf(image, sizeof(image), "%s/.ckpt/jobs/one/.13.json.5", dir);
+	close(open(image, O_WRONLY | O_CREAT, 0600));
+	age(".13.json.5");
 	registry_sweep("one");
+	ok(!exists(".13.json.5"), "what somebody was killed at is swept away");
 	ok(!exists("10.json") && !exists("12.0.json"), "what is old and has no image is forgotten");
 	ok(exists("11.json") && exists("13.json"), "what has one, or is new, is not");
 	ok(!exists("7.status.json"), "what has lost its directory is");

@@ -4,10 +4,12 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -106,6 +108,7 @@ int registry_store(const char *cluster, const char *name, json_t *root)
 	int dir = open_dir(cluster, true), fd = -1, rc = CK_OK;
 	char path[300], temporary[340];
 	FILE *file = NULL;
+	uint64_t number;
 
 	if (dir < 0) {
 		json_decref(root);
@@ -116,9 +119,10 @@ int registry_store(const char *cluster, const char *name, json_t *root)
 		close(dir);
 		return fail(CK_USAGE, "\"%s\" is no job", name);
 	}
-	/* Two at once, on whatever nodes, have one each. */
-	snprintf(temporary, sizeof(temporary), ".%s.%lx.%d", path, gethostid(), getpid());
-	unlinkat(dir, temporary, 0);
+	/* Two at once have one each, on whatever nodes: these may share numbers and names. */
+	if (getrandom(&number, sizeof(number), GRND_NONBLOCK) < 0)
+		number = (uint64_t)gethostid() << 32 | (uint64_t)getpid();
+	snprintf(temporary, sizeof(temporary), ".%s.%" PRIx64, path, number);
 	fd = openat(dir, temporary, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
 	file = fd < 0 ? NULL : fdopen(fd, "w");
 	if (fd >= 0 && !root)
@@ -232,6 +236,12 @@ static bool job_of(const char *file, char *job, size_t size)
 	return true;
 }
 
+/* What registry_store() had not finished when it was killed. */
+static bool is_leftover(const char *file)
+{
+	return *file == '.' && strstr(file, ".json.");
+}
+
 static bool is_there(const char *path)
 {
 	return access(path, F_OK) == 0 || errno != ENOENT;
@@ -276,9 +286,11 @@ void registry_sweep(const char *cluster)
 		return;
 	}
 	while ((entry = readdir(list)))
-		if (job_of(entry->d_name, job, sizeof(job)) &&
-		    fstatat(dirfd(list), entry->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
-		    st.st_mtime < old && !has_image(cluster, entry->d_name, job))
+		if (fstatat(dirfd(list), entry->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+		    st.st_mtime < old &&
+		    (is_leftover(entry->d_name) ||
+		     (job_of(entry->d_name, job, sizeof(job)) &&
+		      !has_image(cluster, entry->d_name, job))))
 			unlinkat(dirfd(list), entry->d_name, 0);
 	closedir(list);
 }
