@@ -159,6 +159,7 @@ static void time_is_up(void)
 {
 	struct deadline d;
 	struct crew *crew;
+	int64_t began;
 	int stop[2];
 
 	deadline_begin(&d, "job 5", 2000, -1);
@@ -169,9 +170,11 @@ static void time_is_up(void)
 	if (pipe(stop) < 0 || write(stop[1], "x", 1) != 1)
 		return;
 	deadline_begin(&d, "job 5", 0, stop[0]);
-	ok(start(&crew, &d, "cat >/dev/null") == CK_FAILED && strcmp(sentence, "interrupted") == 0,
-	   "a signal comes: %s", sentence);
+	ok(start(&crew, &d, "trap '' TERM; while :; do sleep 1; done") == CK_FAILED &&
+	   strcmp(sentence, "interrupted") == 0, "a signal comes: %s", sentence);
+	began = deadline_now_ms();
 	crew_end(crew);
+	ok(deadline_now_ms() - began < 8000, "whoever does not end by then is ended before a keeper is");
 }
 
 /* ---- an agent ---- */

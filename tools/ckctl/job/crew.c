@@ -472,10 +472,14 @@ const json_t *crew_answer(const struct crew *c, size_t i)
 
 void crew_end(struct crew *c)
 {
+	struct pollfd stop = { .events = POLLIN };
+	bool hurry;
 	size_t i;
 
 	if (!c)
 		return;
+	stop.fd = c->deadline->stop_fd;
+	hurry = poll(&stop, 1, 0) > 0;
 	/* All of them at once, then wait. */
 	for (i = 0; i < c->nr_channels; i++)
 		if (c->channels[i].to >= 0) {
@@ -483,7 +487,7 @@ void crew_end(struct crew *c)
 			c->channels[i].to = -1;
 		}
 	for (i = 0; i < c->nr_channels; i++)
-		channel_end(&c->channels[i]);
+		channel_end(&c->channels[i], hurry);
 	for (i = 0; i < c->nr; i++) {
 		talk_message_free(&c->members[i].message);
 		json_decref(c->members[i].answer);
