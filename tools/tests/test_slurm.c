@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "job/deadline.h"
@@ -299,6 +300,26 @@ static void clean(void)
 	ok(good, "of Slurm's variables those are left that lead to it");
 }
 
+/* In a process of its own: there is no way back. */
+static void become(void)
+{
+	int status = -1;
+	pid_t pid;
+
+	if (geteuid() != 0) {
+		skip("not root");
+		return;
+	}
+	setenv("SLURM_JWT", "root's", 1);
+	pid = fork();
+	if (pid == 0)
+		_exit(slurm_become(65534, "5") || geteuid() != 65534 || getenv("SLURM_JWT") ||
+		      !getenv("PATH") || !getenv("HOME"));
+	waitpid(pid, &status, 0);
+	unsetenv("SLURM_JWT");
+	ok(status == 0, "of root's environment the user gets what is no secret");
+}
+
 static void registry(void)
 {
 	struct registry_entry in = { .image_dir = "/some/where" }, out;
@@ -386,6 +407,7 @@ int main(void)
 	address("local_address", NULL);
 	environments();
 	clean();
+	become();
 	registry();
 	commands();
 	scratch_remove();
