@@ -197,6 +197,7 @@ static void note_own(struct coordinator *c)
 static int find_image_dir(struct coordinator *c)
 {
 	struct registry_entry entry;
+	json_t *path;
 	int rc = slurm_cluster(&c->deadline, c->cluster, sizeof(c->cluster));
 
 	if (!rc)
@@ -204,10 +205,15 @@ static int find_image_dir(struct coordinator *c)
 	/* A step that was given none of its own has the job's. */
 	if (!rc && !*entry.image_dir)
 		rc = registry_read(c->cluster, c->id, &entry);
+	if (!rc)
+		rc = target_choose_dir(c->image_dir, sizeof(c->image_dir), c->req->image_dir ? :
+				       *entry.image_dir ? entry.image_dir : NULL, c->id);
 	if (rc)
 		return rc;
-	return target_choose_dir(c->image_dir, sizeof(c->image_dir), c->req->image_dir ? :
-				 *entry.image_dir ? entry.image_dir : NULL, c->id);
+	/* It is told to agents, in JSON. */
+	path = json_string(c->image_dir);
+	json_decref(path);
+	return path ? CK_OK : fail(CK_REFUSED, "the image directory must have a name in UTF-8");
 }
 
 /* ---- who has a say ---- */

@@ -415,7 +415,7 @@ int crew_ask(struct crew *c, json_t *request)
 
 	c->again = false;
 	json_array_clear(c->obstacles);
-	rc = send_all(c, request);
+	rc = request ? send_all(c, request) : fail(CK_FAILED, "out of memory");
 	if (!rc)
 		rc = await_answers(c);
 	return rc ? rc : tell(c);
