@@ -171,6 +171,9 @@ static int find_place(struct coordinator *c)
 			strcpy(c->here, c->own_node);
 		return CK_OK;
 	}
+	/* An interactive shell, or who was let in by ssh, is in a step that is not saved. */
+	if (!job_step_good(place.step))
+		return CK_OK;
 	if (strcmp(place.step, "batch") == 0 ? c->batch :
 	    !is_step(c) || strcmp(place.step, c->req->step) == 0)
 		return fail(CK_REFUSED, "this ckctl is a process of what it is to stop, step %s of job "
