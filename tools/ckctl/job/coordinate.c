@@ -21,6 +21,7 @@
 #include "slurm.h"
 #include "steps.h"
 #include "target.h"
+#include "tasks.h"
 
 /* How long the job stands still for what its tasks have written to arrive. */
 #define DRAIN_MS	2000
@@ -167,7 +168,8 @@ static int find_place(struct coordinator *c)
 	if (!inside)
 		return CK_OK;
 	if (!place.user) {
-		if (is_node(c, c->own_node))
+		/* With a /tmp of the job's own, say, only a step of it is where they are. */
+		if (is_node(c, c->own_node) && !tasks_are_apart(&place))
 			strcpy(c->here, c->own_node);
 		return CK_OK;
 	}
