@@ -95,8 +95,9 @@ static int lock_among_nodes(struct store *s)
 
 /* ---- what was there before ---- */
 
-/* Remove what a writer that died left: generations that no manifest names. */
-static int remove_leftovers(const struct store *s)
+/* Remove what a writer that died left: generations that no manifest names.  Where
+ * nobody can tell which these are, the new one comes after all of them. */
+static int remove_leftovers(struct store *s)
 {
 	int rc = CK_OK, fd = openat(s->dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
@@ -111,7 +112,9 @@ static int remove_leftovers(const struct store *s)
 	while (rc == CK_OK && (entry = readdir(dir))) {
 		uint32_t number = dir_generation_number(entry->d_name);
 
-		if (number && !(s->former && manifest_find(s->former, number)) &&
+		if (s->damaged && number > s->number)
+			s->number = number;
+		if (number && !s->damaged && !(s->former && manifest_find(s->former, number)) &&
 		    dir_remove(s->dir, entry->d_name) < 0)
 			rc = fail_errno(errno, "cannot remove %s/%s, which a checkpoint that "
 					"died left", s->path, entry->d_name);
@@ -146,8 +149,7 @@ static int check_kind(const struct store *s)
 		    "directory", s->path, s->kind == IMAGE_JOB ? "a cgroup" : "a whole job");
 }
 
-/* A job must not go without checkpoints because its former image is lost: that
- * manifest steps aside, for whoever wants to look at it. */
+/* A job must not go without checkpoints because its former image is lost. */
 static int read_former(struct store *s)
 {
 	char why[1024] = "";
@@ -157,8 +159,7 @@ static int read_former(struct store *s)
 		return CK_OK;
 	if (rc != CK_DAMAGED)
 		return fail(rc, "%s", why);
-	if (renameat(s->dir, DIR_MANIFEST, s->dir, DIR_MANIFEST ".damaged") < 0)
-		return fail_errno(errno, "%s, and its manifest cannot be moved aside", why);
+	s->damaged = true;
 	note("%s; this checkpoint replaces it", why);
 	return CK_OK;
 }
@@ -229,13 +230,13 @@ static int open_image(struct store *s, const char *dir)
 	/* Only now: until then a writer on another node may have replaced it. */
 	if (rc == CK_OK)
 		rc = read_former(s);
+	if (rc == CK_OK && s->former)
+		s->number = s->former->generations[s->former->nr_generations - 1].number;
 	if (rc == CK_OK)
 		rc = remove_leftovers(s);
 	if (rc)
 		return rc;
-	s->number = 1;
-	if (s->former)
-		s->number += s->former->generations[s->former->nr_generations - 1].number;
+	s->number++;
 	return s->number ? CK_OK : fail(CK_FAILED, "%s has no generation number left; "
 					"checkpoint to another directory", s->path);
 }
@@ -255,6 +256,19 @@ int store_begin(struct store *s, enum image_kind kind, const char *dir, const ch
 
 /* ---- the end ---- */
 
+/* A manifest that cannot be read is kept for whoever wants to look at it. */
+static int keep_damaged(const struct store *s)
+{
+	static const char aside[] = DIR_MANIFEST ".damaged";
+
+	unlinkat(s->dir, aside, 0);
+	/* It goes on being there until the new one takes its place. */
+	if (linkat(s->dir, DIR_MANIFEST, s->dir, aside, 0) == 0 ||
+	    renameat(s->dir, DIR_MANIFEST, s->dir, aside) == 0 || errno == ENOENT)
+		return CK_OK;
+	return fail_errno(errno, "cannot move %s/" DIR_MANIFEST ", which is damaged, aside", s->path);
+}
+
 int store_publish(struct store *s, const struct manifest_generation *newest, unsigned int keep)
 {
 	size_t old = s->former ? s->former->nr_generations : 0;
@@ -270,7 +284,9 @@ int store_publish(struct store *s, const struct manifest_generation *newest, uns
 		memcpy(m.generations, s->former->generations + old - kept,
 		       kept * sizeof(*m.generations));
 	m.generations[kept] = *newest;
-	rc = manifest_write(&m, s->dir, s->path);
+	rc = s->damaged ? keep_damaged(s) : CK_OK;
+	if (rc == CK_OK)
+		rc = manifest_write(&m, s->dir, s->path);
 	if (rc == CK_OK) {
 		s->committed = true;
 		if (fsync(s->dir) < 0 || (!s->former && fsync(s->parent) < 0))

@@ -20,6 +20,7 @@ struct store {
 	bool locked;
 	bool committed;			/* the manifest may name the generation */
 	struct manifest *former;	/* NULL for none */
+	bool damaged;			/* there is one, which cannot be read */
 	uid_t owner;			/* of the image, to whom root gives the files */
 	gid_t group;
 };
