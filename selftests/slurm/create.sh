@@ -193,7 +193,7 @@ twice_at_once() {
 # An image directory that the nodes do not share.
 not_shared() {
 	as_user mkdir -p "/tmp/only-here.$$" && step_start threads &&
-		expect_status 9 as_user ckctl create "$job" ImageDir="/tmp/only-here.$$" && says "node1" &&
+		expect_status 6 as_user ckctl create "$job" ImageDir="/tmp/only-here.$$" && says "must be shared" &&
 		[ -z "$(ls "/tmp/only-here.$$")" ] && tasks_work 3 && all_run_on && step_end
 }
 

@@ -11,6 +11,8 @@
 
 #include <slurm/spank.h>
 
+#include "job/crew.h"
+
 enum option {
 	OPTION_CHECKPOINT,		/* an interval, in one of its forms */
 	OPTION_CHECKPOINT_DIR,		/* an absolute path */
@@ -19,7 +21,7 @@ enum option {
 };
 
 /* What else is in the environment of jobs and steps. */
-#define ENV_HELPER	"CKPT_HELPER"		/* a step of ckctl's own */
+#define ENV_HELPER	CREW_MARK		/* a step of ckctl's own */
 #define ENV_JOB		"SLURM_CHECKPOINT_JOB"	/* the job that is checkpointed as a whole */
 #define ENV_IMAGE_DIR	"SLURM_CHECKPOINT_IMAGE_DIR"	/* what it was in Slurm's own days */
 

@@ -90,13 +90,16 @@ static void all_well(struct deadline *d)
 	ok(start(&crew, d, "echo 'something from the prolog'; say 0 'and from a task prolog'\n"
 		 "hello 1 n1; hello 0 n2\n"
 		 "while next; do say 1 '{\"alive\":true}'; say 0 '{\"ok\":true,\\'; say 1 '{\"ok\":true}';"
-		 " say 0 '\"x\":7}'; done") == CK_OK, "a crew is there, whatever else is said");
+		 " say 0 '\"notes\":[\"a\"],\"x\":7}'; done") == CK_OK, "a crew is there, whatever else is said");
 	ok(was_called_with("--jobid=5 --overlap --nodes=2 --ntasks=2") &&
-	   was_called_with("--nodelist=n1,n2") && was_called_with("job-agent"), "as one step");
+	   was_called_with("--nodelist=n1,n2") && was_called_with("--chdir=/ ") && was_called_with("job-agent"), "as one step");
 	ok(ask(crew, "thaw") == CK_OK && crew_size(crew) == 2 && strcmp(crew_node(crew, 1), "n2") == 0 &&
 	   json_integer_value(json_object_get(crew_answer(crew, 1), "x")) == 7,
 	   "all have answered, each for its node");
 	ok(ask(crew, "save") == CK_OK && crew_abort(crew) == CK_OK, "and again");
+	ok(json_array_size(crew_notes(crew)) == 2 &&
+	   strcmp(json_string_value(json_array_get(crew_notes(crew), 0)), "n2: a") == 0,
+	   "what they note is kept");
 	crew_end(crew);
 }
 
@@ -156,6 +159,7 @@ static void time_is_up(void)
 {
 	struct deadline d;
 	struct crew *crew;
+	int64_t began;
 	int stop[2];
 
 	deadline_begin(&d, "job 5", 2000, -1);
@@ -166,9 +170,11 @@ static void time_is_up(void)
 	if (pipe(stop) < 0 || write(stop[1], "x", 1) != 1)
 		return;
 	deadline_begin(&d, "job 5", 0, stop[0]);
-	ok(start(&crew, &d, "cat >/dev/null") == CK_FAILED && strcmp(sentence, "interrupted") == 0,
-	   "a signal comes: %s", sentence);
+	ok(start(&crew, &d, "trap '' TERM; while :; do sleep 1; done") == CK_FAILED &&
+	   strcmp(sentence, "interrupted") == 0, "a signal comes: %s", sentence);
+	began = deadline_now_ms();
 	crew_end(crew);
+	ok(deadline_now_ms() - began < 8000, "whoever does not end by then is ended before a keeper is");
 }
 
 /* ---- an agent ---- */

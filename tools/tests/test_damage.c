@@ -90,6 +90,7 @@ int main(void)
 {
 	unsigned int seed = 20261122;
 	size_t f, bad;
+	struct image_writer *w;
 	long i;
 
 	ok(synthetic_write(scratch(), "d", 1, 1) == CK_OK &&
@@ -129,7 +130,12 @@ int main(void)
 		   rename(file[f].saved, file[f].path) == 0, "and a symbolic link");
 	}
 	ok(prove_quietly(scratch_image("d"), NULL, 0) == CK_OK, "at last the image is whole again");
-	ok(spoil(0) && prove_quietly(scratch_image("d"), NULL, 0) == CK_DAMAGED &&
+	snprintf(file[1].path, sizeof(file[1].path), "%s/gen-1/pages", scratch_image("d"));
+	ok(spoil(0) && image_begin(&w, scratch(), "d") == CK_OK, "the manifest is damaged");
+	image_abort(w);
+	ok(access(file[0].path, F_OK) == 0 && access(file[1].path, F_OK) == 0,
+	   "a checkpoint that fails leaves what there is");
+	ok(prove_quietly(scratch_image("d"), NULL, 0) == CK_DAMAGED &&
 	   synthetic_write(scratch(), "d", 2, 1) == CK_OK &&
 	   prove_quietly(scratch_image("d"), NULL, 0) == CK_OK,
 	   "a checkpoint takes the place of an image with a damaged manifest");

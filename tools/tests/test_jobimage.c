@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "cmd/cmd.h"
@@ -180,6 +181,91 @@ static void writer_elsewhere(void)
 	ok(synthetic_job_write(scratch(), "w", 3, 1) == CK_OK, "and not afterwards");
 }
 
+/* What happens on another node just before a lock of ours on a file. */
+static void (*before_lock)(void);
+
+int flock(int fd, int operation)
+{
+	struct stat st;
+
+	if (before_lock && fstat(fd, &st) == 0 && S_ISREG(st.st_mode)) {
+		before_lock();
+		before_lock = NULL;
+	}
+	return (int)syscall(SYS_flock, fd, operation);
+}
+
+static void manifest(int (*move)(const char *from, const char *to), const char *from, const char *to)
+{
+	char old[600], new[600];
+
+	snprintf(old, sizeof(old), "%s/%s", scratch_image("n"), from);
+	snprintf(new, sizeof(new), "%s/%s", scratch_image("n"), to);
+	move(old, new);
+}
+
+static void publish(void)
+{
+	manifest(rename, "second", "manifest.json");
+}
+
+/* It is done between our look at the image and our lock: what it made is the former one. */
+static void writer_elsewhere_is_done(void)
+{
+	struct job_image_writer *w;
+
+	ok(synthetic_job_write(scratch(), "n", 1, 2) == CK_OK, "a checkpoint");
+	manifest(link, "manifest.json", "first");
+	ok(synthetic_job_write(scratch(), "n", 2, 2) == CK_OK, "a second one, elsewhere");
+	manifest(link, "manifest.json", "second");
+	manifest(rename, "first", "manifest.json");
+	before_lock = publish;
+	ok(job_image_begin(&w, scratch(), "n") == CK_OK && !before_lock && job_image_number(w) == 3,
+	   "which is complete before we have the lock");
+	job_image_abort(w);
+	ok(is_generation("n", 1, 1) && is_generation("n", 2, 2), "is not taken for leftovers");
+}
+
+/* Root's own job does not go into what somebody else has prepared for it. */
+static void writer_of_another(void)
+{
+	struct job_image_writer *w;
+	char sentence[512];
+	int rc;
+
+	if (geteuid() != 0) {
+		skip("not root");
+		return;
+	}
+	ok(mkdir(scratch_image("o"), 0700) == 0 && chown(scratch_image("o"), 1234, 1234) == 0,
+	   "a directory of another user's");
+	fail_capture(sentence, sizeof(sentence));
+	rc = job_image_begin(&w, scratch(), "o");
+	fail_capture(NULL, 0);
+	ok(rc == CK_PERM && !w && !has(scratch_image("o"), "lock"), "gets no job's memory: %s", sentence);
+}
+
+/* On a node that does not share the image directory, nothing of ours is there. */
+static void step_elsewhere(void)
+{
+	char dir[600], sentence[512];
+
+	snprintf(dir, sizeof(dir), "%s/elsewhere", scratch());
+	fail_capture(sentence, sizeof(sentence));
+	ok(job_image_step(dir, "0") == CK_IO, "a node that does not share the directory: %s", sentence);
+	symlink("/tmp", dir);
+	ok(job_image_step(dir, "0") != CK_OK && !has("/tmp", "0"), "nor is a link followed: %s", sentence);
+	unlink(dir);
+	if (geteuid() == 0) {
+		mkdir(dir, 0777);
+		ok(chown(dir, 1234, 1234) == 0 && job_image_step(dir, "0") == CK_PERM,
+		   "nor is somebody else's taken: %s", sentence);
+	} else {
+		skip("not root");
+	}
+	fail_capture(NULL, 0);
+}
+
 /* A part that the coordinator cannot see, and names that are none. */
 static void parts_to_take(void)
 {
@@ -345,6 +431,9 @@ int main(void)
 	rights();
 	writers();
 	writer_elsewhere();
+	writer_elsewhere_is_done();
+	writer_of_another();
+	step_elsewhere();
 	parts_to_take();
 	same_rank();
 	commands();

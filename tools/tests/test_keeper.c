@@ -10,6 +10,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "job/control.h"
 #include "job/diary.h"
 #include "job/registry.h"
 #include "job/voice.h"
@@ -80,10 +81,24 @@ static void test_sweep(void)
 	age("11.json");
 	age("12.0.json");
 	age("7.status.json");
+	/* What is told of them without the place of an image. */
+	for (i = 0; i < 2; i++) {
+		control_ended("one", jobs[i], CK_IO, "no space left");
+		control_disable("one", jobs[i], true);
+	}
+	age("10.failed.json");
+	age("11.failed.json");
+	age("10.disabled.json");
+	snprintf(image, sizeof(image), "%s/.ckpt/jobs/one/.13.json.5", dir);
+	close(open(image, O_WRONLY | O_CREAT, 0600));
+	age(".13.json.5");
 	registry_sweep("one");
+	ok(!exists(".13.json.5"), "what somebody was killed at is swept away");
 	ok(!exists("10.json") && !exists("12.0.json"), "what is old and has no image is forgotten");
 	ok(exists("11.json") && exists("13.json"), "what has one, or is new, is not");
 	ok(!exists("7.status.json"), "what has lost its directory is");
+	ok(!exists("10.failed.json") && exists("11.failed.json"), "a failure goes with its job");
+	ok(exists("10.disabled.json"), "a flag stays until it is taken away");
 }
 
 /* A task: it waits, with @fd for its standard error, which it has once it is "sleep". */

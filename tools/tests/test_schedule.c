@@ -128,6 +128,16 @@ static void test_end(void)
 	s.margin = 60 * S;
 	schedule_end(&s, T0, T0 + 60 * S);
 	ok(schedule_due(&s) == T0 + 30 * S, "a job shorter than the margin: at half its time");
+
+	/* Preempted soon after its start, with ten minutes of grace. */
+	schedule_begin(&s, T0, 6000, 1);
+	s.margin = 60 * S;
+	now = T0 + 20 * S;
+	s.hurry = true;
+	schedule_end(&s, now, now + 600 * S);
+	ok(schedule_due(&s) <= now, "one whose tasks have been told to end: at once");
+	schedule_made(&s, now, now + S);
+	ok(schedule_due(&s) > now + 600 * S, "and no other one");
 }
 
 static void test_last_fails(void)
@@ -159,6 +169,25 @@ static void test_last_fails(void)
 	ok(schedule_due(&s) == T0 + 2940 * S, "and when it comes later after all, there is a last one");
 }
 
+static void test_last_is_short(void)
+{
+	struct schedule s;
+	int64_t now;
+
+	schedule_begin(&s, T0, 6000, 1);
+	s.margin = 60 * S;
+	s.factor = 3;
+	s.duration = 100 * S;
+	schedule_end(&s, T0, T0 + 1000 * S);
+	now = schedule_due(&s);
+	schedule_failed(&s, now, now);
+	now = schedule_due(&s);
+	schedule_made(&s, now, now + S);
+	ok(schedule_due(&s) == T0 + 937 * S, "one that took less time than expected, at last, is not the last");
+	schedule_made(&s, T0 + 937 * S, T0 + 938 * S);
+	ok(schedule_due(&s) > T0 + 1000 * S, "but the next one is");
+}
+
 static void test_poll(void)
 {
 	struct schedule s;
@@ -179,6 +208,7 @@ int main(void)
 	test_failures();
 	test_end();
 	test_last_fails();
+	test_last_is_short();
 	test_poll();
 	return done();
 }

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "job/deadline.h"
@@ -283,6 +284,42 @@ static void environments(void)
 
 /* ---- the registry ---- */
 
+static void clean(void)
+{
+	static char longest[1024] = "SLURM_", odd[] = "SLURM_ODD", conf[] = "SLURM_CONF=/c",
+		    job[] = "SLURM_JOB_ID=5", users[] = "SQUEUE_USERS=u", other[] = "SLURMS=1";
+	char *vars[] = { longest, odd, conf, job, users, other, NULL }, **before = environ;
+	bool good;
+
+	memset(longest + 6, 'X', 900);
+	strcat(longest, "=1");
+	environ = vars;
+	slurm_clean_environment();
+	good = vars[0] == conf && vars[1] == other && !vars[2];
+	environ = before;
+	ok(good, "of Slurm's variables those are left that lead to it");
+}
+
+/* In a process of its own: there is no way back. */
+static void become(void)
+{
+	int status = -1;
+	pid_t pid;
+
+	if (geteuid() != 0) {
+		skip("not root");
+		return;
+	}
+	setenv("SLURM_JWT", "root's", 1);
+	pid = fork();
+	if (pid == 0)
+		_exit(slurm_become(65534, "5") || geteuid() != 65534 || getenv("SLURM_JWT") ||
+		      !getenv("PATH") || !getenv("HOME"));
+	waitpid(pid, &status, 0);
+	unsetenv("SLURM_JWT");
+	ok(status == 0, "of root's environment the user gets what is no secret");
+}
+
 static void registry(void)
 {
 	struct registry_entry in = { .image_dir = "/some/where" }, out;
@@ -325,14 +362,19 @@ static void commands(void)
 	const char *const echo[] = { "echo", "hello", NULL };
 	const char *const fails[] = { "sh", "-c", "echo some: error: it is so >&2; exit 3", NULL };
 	const char *const absent[] = { "no-such-command-of-slurm", NULL };
+	const char *const stat[] = { "sh", "-c", "cut -d' ' -f1,6,7 /proc/$$/stat", NULL };
 	const char *const slow[] = { "sleep", "60", NULL };
 	struct deadline d;
 	char *out, sentence[512];
+	int pid, session, tty;
 	size_t len;
 
 	deadline_begin(&d, "job 5", 0, -1);
 	ok(slurm_run(&d, echo, &out, &len) == CK_OK && len == 6 && strcmp(out, "hello\n") == 0,
 	   "what a command prints");
+	free(out);
+	ok(slurm_run(&d, stat, &out, NULL) == CK_OK && sscanf(out, "%d %d %d", &pid, &session, &tty) == 3 &&
+	   pid == session && !tty, "it has no terminal");
 	free(out);
 	fail_capture(sentence, sizeof(sentence));
 	ok(slurm_run(&d, fails, &out, NULL) == CK_FAILED && strcmp(sentence, "sh: it is so") == 0,
@@ -364,6 +406,8 @@ int main(void)
 	address("0100007F:1F9", NULL);
 	address("local_address", NULL);
 	environments();
+	clean();
+	become();
 	registry();
 	commands();
 	scratch_remove();

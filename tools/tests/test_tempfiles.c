@@ -189,6 +189,24 @@ static void made_twice(void)
 	end();
 }
 
+/* Two tasks that had it open are continued at once, each by itself. */
+static void made_by_two(void)
+{
+	if (!begin("two"))
+		return;
+	quietly(tempfiles_find, NULL, 0);
+	quietly(remake_all, NULL, 0);
+	/* As if it were the other one that did. */
+	r.temps->files[1].made = false;
+	r.file_fds[1] = -1;
+	ok(quietly(remake_all, NULL, 0) == CK_OK && r.file_fds[1] >= 0 && holds_then("two"),
+	   "what another task has made meanwhile is taken");
+	remake_undo(&r);
+	ok(is_there("two"), "and not taken away again");
+	unlink(at("two"));
+	end();
+}
+
 static void closed(void)
 {
 	struct ckpt_rec_tempfile *temp;
@@ -486,6 +504,7 @@ int main(int argc, char **argv)
 	missing("file", NULL);
 	missing("a/b/file", "a");
 	made_twice();
+	made_by_two();
 	closed();
 	quick_stranger();
 	changed();

@@ -48,6 +48,8 @@ int checkpoint_gone(struct checkpoint *c, int err, const char *what, pid_t pid);
 
 /* prove.c: all frozen and sorted out, the right to read them, and what is to be left out. */
 int prove(struct checkpoint *c);
+/* Their status is read: whose image it is may have all of their memory. */
+int prove_owner(const struct checkpoint *c);
 
 /* save.c: all frozen, the contents of files that are to be in the image. */
 int save_contents(struct checkpoint *c, bool held);

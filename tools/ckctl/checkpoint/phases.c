@@ -108,6 +108,10 @@ int checkpoint_frozen(struct checkpoint *c)
 	c->fleeting = rc == CK_NOTFOUND;
 	if (!rc && c->dump.nr_obstacles)
 		return CK_REFUSED;
+	/* An image of nothing would replace one of something. */
+	if (!rc && !c->dump.nr_procs)
+		rc = fail(CK_NOTFOUND, "there is no process in %s but those that are left out: the job "
+			  "has ended", c->req->cgroup);
 	return rc ? rc : prove(c);
 }
 
@@ -147,6 +151,9 @@ int checkpoint_snapped(struct checkpoint *c)
 		c->fleeting = checked == CK_NOTFOUND;
 		return fail(checked, "%s", checked_why);
 	}
+	rc = prove_owner(c);
+	if (rc)
+		return rc;
 	c->res->nr_pages = ev.nr_pages;
 	c->res->nr_copied = ev.nr_copied;
 	rc = policy_image_size(c->req->id, ev.nr_pages * CKPT_PAGE_SIZE);

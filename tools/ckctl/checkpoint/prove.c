@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * The right to read what was frozen: /proc/PID/mem of each process, also of those
- * that are left out, of which the module is told so.
+ * that are left out, of which the module is told so.  And the right to have what is
+ * read, of whom an image belongs to that root writes.
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <unistd.h>
 
 #include <netlink/attr.h>
@@ -119,4 +121,29 @@ int prove(struct checkpoint *c)
 	if (!rc)
 		rc = open_again(c, d->omitted, d->nr_omitted);
 	return rc ? rc : send_all(c);
+}
+
+/* Where others may write, they can make an image's directory before root does. */
+int prove_owner(const struct checkpoint *c)
+{
+	uid_t owner = c->writer ? image_writer_owner(c->writer) : 0;
+	size_t i, k;
+
+	if (geteuid() != 0 || owner == 0)
+		return CK_OK;
+	for (i = 0; i < c->dump.nr_procs; i++) {
+		const struct proc *p = &c->dump.procs[i];
+		const char *text = proc_status(p->status, "Uid");
+		unsigned int uids[4] = { 0 };
+
+		if (text)
+			sscanf(text, "%u %u %u %u", &uids[0], &uids[1], &uids[2], &uids[3]);
+		for (k = 0; k < 4; k++)
+			if (uids[k] != owner)
+				return fail(CK_PERM, "pid %d (%s) runs as user %u, but %s/%s.ckpt "
+					    "belongs to user %u, who would have its memory; checkpoint "
+					    "to another directory", p->pid, p->comm, uids[k],
+					    c->req->image_dir, c->req->id, owner);
+	}
+	return CK_OK;
 }

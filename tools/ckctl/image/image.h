@@ -53,6 +53,7 @@ int image_begin(struct image_writer **w, const char *dir, const char *id);
 int image_page_fd(struct image_writer *w);	/* pages; O_DIRECT where the file system can */
 int image_index_fd(struct image_writer *w);	/* index; ordinary */
 uint32_t image_writer_generation(const struct image_writer *w);	/* the number of the new one */
+uid_t image_writer_owner(const struct image_writer *w);	/* who can read it, besides root */
 /* Append one record: payload = @head then @tail (may be NULL/0). */
 int image_put(struct image_writer *w, uint32_t type, const void *head, size_t head_len,
 	      const void *tail, size_t tail_len);

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "dir.h"
@@ -46,12 +47,23 @@ uint32_t job_image_number(const struct job_image_writer *w)
 
 int job_image_step(const char *dir, const char *step)
 {
-	char path[4800];
+	int fd = open(dir, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC), rc = CK_OK;
+	struct stat st;
 
-	snprintf(path, sizeof(path), "%s/%s", dir, step);
-	if (dir_make(AT_FDCWD, path) < 0 && errno != EEXIST)
-		return fail_errno(errno, "cannot make %s", path);
-	return CK_OK;
+	/* Of what the coordinator has made, nothing is there where it is not shared; but
+	 * somebody else, in a directory that everybody may write, may have expected us. */
+	if (fd < 0 && errno == ENOENT)
+		return fail(CK_IO, "%s cannot be seen from here: the image directory must be shared by "
+			    "all nodes of the job", dir);
+	if (fd < 0 || fstat(fd, &st) < 0)
+		rc = fail_errno(errno, "cannot open %s", dir);
+	else if (st.st_uid != geteuid())
+		rc = fail(CK_PERM, "%s belongs to user %u, not to you", dir, st.st_uid);
+	else if (dir_make(fd, step) < 0 && errno != EEXIST)
+		rc = fail_errno(errno, "cannot make %s/%s", dir, step);
+	if (fd >= 0)
+		close(fd);
+	return rc;
 }
 
 /* ---- texts ---- */

@@ -20,35 +20,30 @@ static size_t find(const struct image *img, pid_t pid)
 	return i;
 }
 
-/* The last one on the way up from @pid that the image has; 0 for none. */
-static pid_t ancestor(const struct image *img, pid_t pid)
+/* The nearest task on the way up from @pid: its place among @roots, @nr for none. */
+static size_t task_of(const struct image *img, const pid_t *roots, size_t nr, pid_t pid)
 {
-	size_t i, steps = 0;
-	pid_t last = 0;
+	size_t i, k, steps;
 
 	/* A circle is found out when the tree is planned. */
-	for (i = find(img, pid); i < img->nr_processes && steps++ <= img->nr_processes;
-	     i = find(img, img->processes[i].rec->ppid))
-		last = img->processes[i].rec->pid;
-	return last;
-}
-
-static bool is_root(const pid_t *roots, size_t nr, pid_t pid)
-{
-	size_t i;
-
-	for (i = 0; i < nr; i++)
-		if (roots[i] == pid)
-			return true;
-	return false;
+	for (steps = 0; steps <= img->nr_processes; steps++) {
+		i = find(img, pid);
+		if (i == img->nr_processes)
+			break;
+		for (k = 0; k < nr; k++)
+			if (roots[k] == pid)
+				return k;
+		pid = img->processes[i].rec->ppid;
+	}
+	return nr;
 }
 
 /* Of what leads up to none of the tasks, the first one takes care. */
 static bool belongs(const struct image *img, const pid_t *roots, size_t nr, size_t at, pid_t pid)
 {
-	pid_t top = ancestor(img, pid);
+	size_t task = task_of(img, roots, nr, pid);
 
-	return top == roots[at] || (at == 0 && !is_root(roots, nr, top));
+	return task == nr ? at == 0 : roots[task] == roots[at];
 }
 
 /* ---- what they hold ---- */
@@ -64,19 +59,39 @@ static void mark_file(const struct image *img, bool *files, size_t file)
 		mark_file(img, files, img->files[file].watched[n]);
 }
 
-static bool has_shm(const struct image *img, const struct image_shm *shm)
+static bool is_mapped(const struct image *img, const struct image_shm *shm)
 {
 	size_t i, n;
 
 	for (i = 0; i < img->nr_processes; i++)
-		for (n = 0; n < img->processes[i].nr_vmas; n++)
-			if (img->processes[i].vmas[n].rec->kind == CKPT_VMA_SHM &&
-			    img->processes[i].vmas[n].rec->object == shm->rec->id)
+		for (n = 0; n < img->processes[i].nr_vmas; n++) {
+			const struct image_vma *v = &img->processes[i].vmas[n];
+
+			/* A temporary file is mapped by its path. */
+			if (shm->temp ? v->path && strcmp(v->path, shm->name) == 0 :
+					v->rec->kind == CKPT_VMA_SHM && v->rec->object == shm->rec->id)
 				return true;
-	for (i = 0; i < img->nr_files; i++)
-		if (img->files[i].rec->kind == CKPT_FILE_OBJECT && &img->shms[img->files[i].shm] == shm)
-			return true;
+		}
 	return false;
+}
+
+/* Does the file's "shm" mean anything? */
+static bool has_contents(const struct image_file *file)
+{
+	return file->rec->kind == CKPT_FILE_OBJECT || image_is_temporary(file);
+}
+
+/* What nobody has open is for the @first task to bring back, too. */
+static bool has_shm(const struct image *img, const struct image_shm *shm, bool first)
+{
+	size_t i;
+
+	if (first && shm->temp && shm->temp->flags & CKPT_TEMPFILE_CLOSED)
+		return true;
+	for (i = 0; i < img->nr_files; i++)
+		if (has_contents(&img->files[i]) && &img->shms[img->files[i].shm] == shm)
+			return true;
+	return is_mapped(img, shm);
 }
 
 /* Closes the gaps that @keep leaves in an array; @to gets the new places. */
@@ -121,12 +136,12 @@ static void keep_files(struct image *img, const bool *keep, size_t *to)
 	}
 }
 
-static void keep_shms(struct image *img, bool *keep, size_t *to)
+static void keep_shms(struct image *img, bool first, bool *keep, size_t *to)
 {
 	size_t i, nr = img->nr_shms;
 
 	for (i = 0; i < nr; i++)
-		keep[i] = has_shm(img, &img->shms[i]);
+		keep[i] = has_shm(img, &img->shms[i], first);
 	for (i = 0; i < nr; i++)
 		if (!keep[i]) {
 			free(img->shms[i].name);
@@ -134,7 +149,7 @@ static void keep_shms(struct image *img, bool *keep, size_t *to)
 		}
 	img->nr_shms = close_gaps(img->shms, nr, sizeof(*img->shms), keep, to);
 	for (i = 0; i < img->nr_files; i++)
-		if (img->files[i].rec->kind == CKPT_FILE_OBJECT)
+		if (has_contents(&img->files[i]))
 			img->files[i].shm = to[img->files[i].shm];
 }
 
@@ -191,7 +206,7 @@ int image_select(struct image *img, const pid_t *roots, size_t nr, size_t at)
 			mark_file(img, keep, img->processes[i].fds[n].file);
 	keep_files(img, keep, to);
 	memset(keep, 0, most * sizeof(*keep));
-	keep_shms(img, keep, to);
+	keep_shms(img, at == 0, keep, to);
 out:
 	free(keep);
 	free(to);

@@ -88,16 +88,16 @@ static int lock_among_nodes(struct store *s)
 		close(fd);
 	}
 	s->lock_fd = fd;
-	if (fchmod(fd, 0600) < 0 ||
-	    (s->owner != geteuid() && fchown(fd, s->owner, s->group) < 0))
+	if (fchmod(fd, 0600) < 0)
 		return fail_errno(errno, "cannot set the rights of %s/%s", s->path, DIR_LOCK);
 	return CK_OK;
 }
 
 /* ---- what was there before ---- */
 
-/* Remove what a writer that died left: generations that no manifest names. */
-static int remove_leftovers(const struct store *s)
+/* Remove what a writer that died left: generations that no manifest names.  Where
+ * nobody can tell which these are, the new one comes after all of them. */
+static int remove_leftovers(struct store *s)
 {
 	int rc = CK_OK, fd = openat(s->dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
@@ -112,7 +112,9 @@ static int remove_leftovers(const struct store *s)
 	while (rc == CK_OK && (entry = readdir(dir))) {
 		uint32_t number = dir_generation_number(entry->d_name);
 
-		if (number && !(s->former && manifest_find(s->former, number)) &&
+		if (s->damaged && number > s->number)
+			s->number = number;
+		if (number && !s->damaged && !(s->former && manifest_find(s->former, number)) &&
 		    dir_remove(s->dir, entry->d_name) < 0)
 			rc = fail_errno(errno, "cannot remove %s/%s, which a checkpoint that "
 					"died left", s->path, entry->d_name);
@@ -121,27 +123,43 @@ static int remove_leftovers(const struct store *s)
 	return rc;
 }
 
-/* A job must not go without checkpoints because its former image is lost: that
- * manifest steps aside, for whoever wants to look at it. */
-static int read_former(struct store *s)
+/* Quietly: what the manifest says, or why it cannot be read. */
+static int peek(const struct store *s, struct manifest **m, char *why, unsigned int size)
 {
 	struct capture outer = fail_captured();
-	char why[1024] = "";
 	int rc;
 
-	fail_capture(why, sizeof(why));
-	rc = manifest_read(&s->former, s->dir, s->path);
+	fail_capture(why, size);
+	rc = manifest_read(m, s->dir, s->path);
 	fail_restore(outer);
-	if (rc == CK_OK && s->former && s->former->kind != s->kind)
-		return fail(CK_REFUSED, "%s is an image of another kind, of %s; checkpoint to "
-			    "another directory", s->path,
-			    s->kind == IMAGE_JOB ? "a cgroup" : "a whole job");
+	return rc;
+}
+
+/* Before anything is put there. */
+static int check_kind(const struct store *s)
+{
+	struct manifest *m = NULL;
+	char ignored[8];
+	bool other = peek(s, &m, ignored, sizeof(ignored)) == CK_OK && m && m->kind != s->kind;
+
+	manifest_free(m);
+	if (!other)
+		return CK_OK;
+	return fail(CK_REFUSED, "%s is an image of another kind, of %s; checkpoint to another "
+		    "directory", s->path, s->kind == IMAGE_JOB ? "a cgroup" : "a whole job");
+}
+
+/* A job must not go without checkpoints because its former image is lost. */
+static int read_former(struct store *s)
+{
+	char why[1024] = "";
+	int rc = peek(s, &s->former, why, sizeof(why));
+
 	if (rc == CK_OK)
 		return CK_OK;
 	if (rc != CK_DAMAGED)
 		return fail(rc, "%s", why);
-	if (renameat(s->dir, DIR_MANIFEST, s->dir, DIR_MANIFEST ".damaged") < 0)
-		return fail_errno(errno, "%s, and its manifest cannot be moved aside", why);
+	s->damaged = true;
 	note("%s; this checkpoint replaces it", why);
 	return CK_OK;
 }
@@ -161,7 +179,7 @@ int store_create(const struct store *s, int at, const char *name, int flags)
 	return -1;
 }
 
-int store_make_dir(const struct store *s, int at, const char *name)
+static int make_dir(const struct store *s, int at, const char *name)
 {
 	struct stat st;
 	int fd;
@@ -185,7 +203,7 @@ static int create_generation(struct store *s)
 	struct dir_name name = dir_generation_name(s->number);
 
 	snprintf(s->gen_path, sizeof(s->gen_path), "%s/%s", s->path, name.text);
-	s->gen = store_make_dir(s, s->dir, name.text);
+	s->gen = make_dir(s, s->dir, name.text);
 	return s->gen < 0 ? fail_errno(errno, "cannot make %s", s->gen_path) : CK_OK;
 }
 
@@ -203,16 +221,22 @@ static int open_image(struct store *s, const char *dir)
 	if (fstat(s->dir, &st) < 0)
 		return fail_errno(errno, "cannot examine %s", s->path);
 	s->group = st.st_gid;
-	rc = read_former(s);
+	/* Who checkpoints a job is its user; somebody else may have expected root's there. */
+	if (s->kind == IMAGE_JOB && s->owner != geteuid())
+		return fail(CK_PERM, "%s belongs to user %u, whose job this is not", s->path, s->owner);
+	rc = check_kind(s);
 	if (rc == CK_OK && s->kind == IMAGE_JOB)
 		rc = lock_among_nodes(s);
+	/* Only now: until then a writer on another node may have replaced it. */
+	if (rc == CK_OK)
+		rc = read_former(s);
+	if (rc == CK_OK && s->former)
+		s->number = s->former->generations[s->former->nr_generations - 1].number;
 	if (rc == CK_OK)
 		rc = remove_leftovers(s);
 	if (rc)
 		return rc;
-	s->number = 1;
-	if (s->former)
-		s->number += s->former->generations[s->former->nr_generations - 1].number;
+	s->number++;
 	return s->number ? CK_OK : fail(CK_FAILED, "%s has no generation number left; "
 					"checkpoint to another directory", s->path);
 }
@@ -232,6 +256,19 @@ int store_begin(struct store *s, enum image_kind kind, const char *dir, const ch
 
 /* ---- the end ---- */
 
+/* A manifest that cannot be read is kept for whoever wants to look at it. */
+static int keep_damaged(const struct store *s)
+{
+	static const char aside[] = DIR_MANIFEST ".damaged";
+
+	unlinkat(s->dir, aside, 0);
+	/* It goes on being there until the new one takes its place. */
+	if (linkat(s->dir, DIR_MANIFEST, s->dir, aside, 0) == 0 ||
+	    renameat(s->dir, DIR_MANIFEST, s->dir, aside) == 0 || errno == ENOENT)
+		return CK_OK;
+	return fail_errno(errno, "cannot move %s/" DIR_MANIFEST ", which is damaged, aside", s->path);
+}
+
 int store_publish(struct store *s, const struct manifest_generation *newest, unsigned int keep)
 {
 	size_t old = s->former ? s->former->nr_generations : 0;
@@ -247,7 +284,9 @@ int store_publish(struct store *s, const struct manifest_generation *newest, uns
 		memcpy(m.generations, s->former->generations + old - kept,
 		       kept * sizeof(*m.generations));
 	m.generations[kept] = *newest;
-	rc = manifest_write(&m, s->dir, s->path);
+	rc = s->damaged ? keep_damaged(s) : CK_OK;
+	if (rc == CK_OK)
+		rc = manifest_write(&m, s->dir, s->path);
 	if (rc == CK_OK) {
 		s->committed = true;
 		if (fsync(s->dir) < 0 || (!s->former && fsync(s->parent) < 0))

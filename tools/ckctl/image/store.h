@@ -20,6 +20,7 @@ struct store {
 	bool locked;
 	bool committed;			/* the manifest may name the generation */
 	struct manifest *former;	/* NULL for none */
+	bool damaged;			/* there is one, which cannot be read */
 	uid_t owner;			/* of the image, to whom root gives the files */
 	gid_t group;
 };
@@ -30,9 +31,8 @@ struct store {
  * any case, store_close() must follow.
  */
 int store_begin(struct store *s, enum image_kind kind, const char *dir, const char *id);
-/* A new file or directory in @at, of the image's owner: a descriptor, or -1 and errno. */
+/* A new file in @at, of the image's owner: a descriptor, or -1 and errno. */
 int store_create(const struct store *s, int at, const char *name, int flags);
-int store_make_dir(const struct store *s, int at, const char *name);
 /* The manifest with the newest @keep generations, @newest included; what is not
  * in it any more is removed. */
 int store_publish(struct store *s, const struct manifest_generation *newest, unsigned int keep);

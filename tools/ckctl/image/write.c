@@ -116,6 +116,11 @@ uint32_t image_writer_generation(const struct image_writer *w)
 	return w->s.number;
 }
 
+uid_t image_writer_owner(const struct image_writer *w)
+{
+	return w->s.owner;
+}
+
 /* ---- records ---- */
 
 static int append(struct image_writer *w, const void *data, size_t len)

@@ -27,6 +27,7 @@ struct agent {
 	const struct unit *at;
 	json_t *obstacles;
 	bool again;
+	json_t *notes;			/* and of what has gone well */
 };
 
 /* ---- the steps ---- */
@@ -36,6 +37,9 @@ static void drop(struct agent *a)
 {
 	size_t i;
 
+	/* None stands still until another one has removed its files. */
+	for (i = 0; i < a->nr; i++)
+		unit_stop(&a->units[i]);
 	for (i = 0; i < a->nr; i++)
 		unit_end(&a->units[i]);
 	free(a->units);
@@ -79,6 +83,7 @@ static int await(struct agent *a, enum which which)
 		}
 		if (!owed || (poll(pfd, a->nr + 1, -1) < 0 && errno == EINTR))
 			continue;
+		a->at = NULL;
 		if (pfd[a->nr].revents)
 			rc = fail(CK_FAILED, "interrupted");
 		for (i = 0; i < a->nr && !rc; i++) {
@@ -133,6 +138,20 @@ static int judge(struct agent *a, enum which which)
 	return rc;
 }
 
+static void take_notes(struct agent *a, enum which which)
+{
+	const json_t *item;
+	size_t i, k;
+
+	for (i = 0; i < a->nr; i++) {
+		if (!is_of(&a->units[i], which))
+			continue;
+		json_array_foreach(json_object_get(a->units[i].answer, "notes"), k, item)
+			json_array_append_new(a->notes, in_step(&a->units[i],
+								json_string_value(item)));
+	}
+}
+
 /* Have all of these do something. */
 static int have(struct agent *a, enum which which, const json_t *request)
 {
@@ -144,7 +163,11 @@ static int have(struct agent *a, enum which which, const json_t *request)
 			rc = unit_ask(&a->units[i], request);
 	if (!rc)
 		rc = await(a, which);
-	return rc ? rc : judge(a, which);
+	if (!rc)
+		rc = judge(a, which);
+	if (!rc)
+		take_notes(a, which);
+	return rc;
 }
 
 /* ---- the commands ---- */
@@ -346,6 +369,8 @@ static json_t *serve(struct agent *a, const json_t *request)
 	a->again = false;
 	json_decref(a->obstacles);
 	a->obstacles = json_array();
+	json_decref(a->notes);
+	a->notes = json_array();
 	for (i = 0; i < NR_COMMANDS && (!name || strcmp(commands[i].name, name) != 0); i++)
 		;
 	fail_capture(sentence, sizeof(sentence));
@@ -357,6 +382,7 @@ static json_t *serve(struct agent *a, const json_t *request)
 		answer = failure(a, rc, sentence);
 	} else {
 		json_object_set_new(answer, "ok", json_true());
+		json_object_set(answer, "notes", a->notes);
 	}
 	fail_capture(NULL, 0);
 	return answer;
@@ -405,5 +431,6 @@ int agent_run(const char *node, int in, int out)
 	drop(&a);
 	wire_close(w);
 	json_decref(a.obstacles);
+	json_decref(a.notes);
 	return rc;
 }

@@ -8,7 +8,8 @@
  *
  * and then answers each command with {"ok": true, …}, or {"ok": false, "code":
  * <enum ck_exit>, "text": <a sentence>, "again": <it need not fail again>,
- * "obstacles": [<sentence>…]}.  wire.h has the signs of life of both sides.
+ * "obstacles": [<sentence>…]}.  What a user should know although all is well comes
+ * with {"ok": true}, as "notes": [<sentence>…].  wire.h has the signs of life of both sides.
  *
  *	prepare	job, dir (of the new generation), steps ([<step>…] or null for all),
  *		max_wait_ms, batch (bool: have a batch step, and save its environment)
@@ -16,7 +17,7 @@
  *	freeze	batch (bool: that step, or all others) -> connections (drain.h)
  *	drain	batch (bool: from srun on, or up to it), connections, wait_ms -> drained
  *	snapshot
-		-> pages (how many there are to be saved)
+ *		-> pages (how many there are to be saved)
  *	thaw
  *	save	-> parts [{step, tasks [[rank, localid, pid]…]}…]: <dir>/<step>/<node>.ckpt
  *	abort

@@ -14,9 +14,12 @@
 
 #include "out.h"
 
-/* Time to end by itself, which for srun takes its step's end; and after SIGTERM. */
-#define PATIENCE_MS	15000
-#define TERM_MS		5000
+/* Time to end by itself, which for srun takes its step's end; and after SIGTERM.  In a
+ * hurry, all of it is to be over within the 10 seconds that a keeper is given
+ * (slurm/launch.c): what it leaves behind then is a half image. */
+static const struct {
+	int patience_ms, term_ms;
+} times[] = { { 15000, 5000 }, { 3000, 1000 } };
 
 static const char error[] = "error: ";
 
@@ -32,8 +35,9 @@ static void child(const char *const argv[], const int fds[3])
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
 	signal(SIGPIPE, SIG_DFL);
-	/* What the terminal sends is for the coordinator: that aborts in good order. */
-	setpgid(0, 0);
+	/* What the terminal sends is for the coordinator: that aborts in good order.  And
+	 * it may be root's, where this is a process of the job's user, who can trace it. */
+	setsid();
 	execvp(argv[0], (char *const *)argv);
 	code = errno;
 	fprintf(stderr, "error: cannot start %s: %s\n", argv[0], strerror(code));
@@ -136,7 +140,7 @@ static bool wait_for(pid_t pid, int timeout_ms)
 	return pfd.revents;
 }
 
-void channel_end(struct channel *ch)
+void channel_end(struct channel *ch, bool hurry)
 {
 	if (ch->to >= 0)
 		close(ch->to);
@@ -144,9 +148,9 @@ void channel_end(struct channel *ch)
 		close(ch->from);
 	if (ch->err >= 0)
 		close(ch->err);
-	if (ch->pid > 0 && !wait_for(ch->pid, PATIENCE_MS)) {
+	if (ch->pid > 0 && !wait_for(ch->pid, times[hurry].patience_ms)) {
 		kill(ch->pid, SIGTERM);
-		if (!wait_for(ch->pid, TERM_MS))
+		if (!wait_for(ch->pid, times[hurry].term_ms))
 			kill(ch->pid, SIGKILL);
 	}
 	while (ch->pid > 0 && waitpid(ch->pid, NULL, 0) < 0 && errno == EINTR)

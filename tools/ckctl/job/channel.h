@@ -26,7 +26,7 @@ void channel_read_words(struct channel *ch);
 /* What it complained of first, or said last, without what it begins with; "" for
  * nothing. */
 const char *channel_words(const struct channel *ch);
-/* It gets no more input; let it end, or make it. */
-void channel_end(struct channel *ch);
+/* It gets no more input; let it end, or make it, sooner when in a hurry. */
+void channel_end(struct channel *ch, bool hurry);
 
 #endif

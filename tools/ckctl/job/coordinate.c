@@ -21,6 +21,7 @@
 #include "slurm.h"
 #include "steps.h"
 #include "target.h"
+#include "tasks.h"
 
 /* How long the job stands still for what its tasks have written to arrive. */
 #define DRAIN_MS	2000
@@ -167,10 +168,14 @@ static int find_place(struct coordinator *c)
 	if (!inside)
 		return CK_OK;
 	if (!place.user) {
-		if (is_node(c, c->own_node))
+		/* With a /tmp of the job's own, say, only a step of it is where they are. */
+		if (is_node(c, c->own_node) && !tasks_are_apart(&place))
 			strcpy(c->here, c->own_node);
 		return CK_OK;
 	}
+	/* An interactive shell, or who was let in by ssh, is in a step that is not saved. */
+	if (!job_step_good(place.step))
+		return CK_OK;
 	if (strcmp(place.step, "batch") == 0 ? c->batch :
 	    !is_step(c) || strcmp(place.step, c->req->step) == 0)
 		return fail(CK_REFUSED, "this ckctl is a process of what it is to stop, step %s of job "
@@ -197,6 +202,7 @@ static void note_own(struct coordinator *c)
 static int find_image_dir(struct coordinator *c)
 {
 	struct registry_entry entry;
+	json_t *path;
 	int rc = slurm_cluster(&c->deadline, c->cluster, sizeof(c->cluster));
 
 	if (!rc)
@@ -204,10 +210,15 @@ static int find_image_dir(struct coordinator *c)
 	/* A step that was given none of its own has the job's. */
 	if (!rc && !*entry.image_dir)
 		rc = registry_read(c->cluster, c->id, &entry);
+	if (!rc)
+		rc = target_choose_dir(c->image_dir, sizeof(c->image_dir), c->req->image_dir ? :
+				       *entry.image_dir ? entry.image_dir : NULL, c->id);
 	if (rc)
 		return rc;
-	return target_choose_dir(c->image_dir, sizeof(c->image_dir), c->req->image_dir ? :
-				 *entry.image_dir ? entry.image_dir : NULL, c->id);
+	/* It is told to agents, in JSON. */
+	path = json_string(c->image_dir);
+	json_decref(path);
+	return path ? CK_OK : fail(CK_REFUSED, "the image directory must have a name in UTF-8");
 }
 
 /* ---- who has a say ---- */
@@ -416,6 +427,16 @@ static int put_record(struct coordinator *c)
 	return rc;
 }
 
+/* What the image does not have, above all. */
+static void tell_notes(const struct coordinator *c)
+{
+	const json_t *notes = crew_notes(c->crew), *item;
+	size_t i;
+
+	json_array_foreach(notes, i, item)
+		note("%s", json_string_value(item));
+}
+
 /* That is what the job continues from, wherever it is.  Who has no home does without. */
 static void tell_registry(const struct coordinator *c)
 {
@@ -453,6 +474,8 @@ static int commit(struct coordinator *c)
 	rc = job_image_commit(w, &meta, c->req->keep ? : policy_keep());
 	if (!rc && asprintf(&c->res->image, "%s/%s.ckpt", c->image_dir, c->name) < 0)
 		c->res->image = NULL;
+	if (!rc)
+		tell_notes(c);
 	if (!rc && c->res->image)
 		tell_registry(c);
 	return rc || c->res->image ? rc : fail(CK_FAILED, "out of memory");
@@ -499,7 +522,7 @@ static int make(struct coordinator *c)
 {
 	struct capture outer = fail_captured();
 	char sentence[1024], ignored[8];
-	json_t *obstacles;
+	const json_t *obstacles = NULL;
 	bool again;
 	int rc, number = 0;
 	size_t i;
@@ -507,9 +530,11 @@ static int make(struct coordinator *c)
 	do {
 		fail_capture(sentence, sizeof(sentence));
 		rc = number ? find_steps(c) : CK_OK;
+		/* Without steps there is no attempt: what the last one met is of no account. */
+		obstacles = rc ? NULL : crew_obstacles(c->crew);
 		if (!rc)
 			rc = attempt(c);
-		again = rc && crew_may_try_again(c->crew);
+		again = rc && obstacles && crew_may_try_again(c->crew);
 		/* All run on before anything else is done. */
 		if (rc) {
 			fail_capture(ignored, sizeof(ignored));
@@ -519,7 +544,6 @@ static int make(struct coordinator *c)
 	} while (again && checkpoint_try_again(&c->group, c->req->max_wait_ms, number++));
 	if (!rc)
 		return commit(c);
-	obstacles = crew_obstacles(c->crew);
 	for (i = 0; i < json_array_size(obstacles); i++)
 		fail(rc, "%s", json_string_value(json_array_get(obstacles, i)));
 	return json_array_size(obstacles) ? rc : fail(rc, "%s", sentence);

@@ -43,7 +43,7 @@ struct crew {
 	size_t nr_channels;
 	struct member *members;
 	size_t nr;
-	json_t *obstacles;
+	json_t *obstacles, *notes;
 	bool again;
 	int64_t sign_ms;		/* when they heard of us last */
 };
@@ -215,11 +215,12 @@ static int start_step(struct crew *c, const char *ckctl, const char *job, const 
 	snprintf(nodes, sizeof(nodes), "--nodes=%zu", nr);
 	snprintf(tasks, sizeof(tasks), "--ntasks=%zu", nr);
 	{
-		/* When one of them dies, all end: no node waits for what will not come. */
+		/* When one of them dies, all end: no node waits for what will not come.  The
+		 * working directory of here may be none on the nodes, or not the user's. */
 		const char *const argv[] = {
 			"srun", jobid, "--overlap", nodes, tasks, "--ntasks-per-node=1", list,
 			"--mpi=none", "--quiet", "--job-name=" CREW_NAME, "--kill-on-bad-exit=1",
-			"--wait=0", "--export=" CREW_MARK "=1", "--label", ckctl, "job-agent", NULL,
+			"--wait=0", "--chdir=/", "--export=" CREW_MARK "=1", "--label", ckctl, "job-agent", NULL,
 		};
 
 		rc = nr ? channel_start(&c->channels[c->nr_channels++], true, argv) : CK_OK;
@@ -265,7 +266,8 @@ static int make_members(struct crew *c, const json_t *nodes)
 	c->nodes = json_deep_copy(nodes);
 	c->members = calloc(json_array_size(nodes) + 1, sizeof(*c->members));
 	c->obstacles = json_array();
-	if (!c->nodes || !c->members || !c->obstacles)
+	c->notes = json_array();
+	if (!c->nodes || !c->members || !c->obstacles || !c->notes)
 		return fail(CK_FAILED, "out of memory");
 	json_array_foreach(c->nodes, i, node) {
 		const char *name = json_string_value(node);
@@ -373,15 +375,27 @@ static int await_answers(struct crew *c)
 	return rc;
 }
 
+/* What that node has to say under @key, to @list. */
+static void take_list(const struct member *m, const char *key, json_t *list)
+{
+	const json_t *item;
+	size_t i;
+
+	json_array_foreach(json_object_get(m->answer, key), i, item)
+		if (json_is_string(item))
+			json_array_append_new(list, json_sprintf("%s: %s", m->node,
+								 json_string_value(item)));
+}
+
 /* What agents have against it, by node: obstacles of all, else one sentence. */
 static int tell(struct crew *c)
 {
-	const json_t *list, *item;
 	const char *text;
-	size_t i, k;
 	int rc = CK_OK, code;
+	size_t i;
 
 	for (i = 0; i < c->nr; i++) {
+		take_list(&c->members[i], "notes", c->notes);
 		if (!has_failed(&c->members[i]))
 			continue;
 		code = (int)json_integer_value(json_object_get(c->members[i].answer, "code"));
@@ -390,10 +404,7 @@ static int tell(struct crew *c)
 		if (!rc)
 			rc = fail(code > CK_OK && code <= CK_BUSY ? code : CK_FAILED, "%s: %s",
 				  c->members[i].node, text ? text : "no reason given");
-		list = json_object_get(c->members[i].answer, "obstacles");
-		json_array_foreach(list, k, item)
-			json_array_append_new(c->obstacles, json_sprintf(
-				"%s: %s", c->members[i].node, json_string_value(item)));
+		take_list(&c->members[i], "obstacles", c->obstacles);
 	}
 	return rc;
 }
@@ -404,7 +415,7 @@ int crew_ask(struct crew *c, json_t *request)
 
 	c->again = false;
 	json_array_clear(c->obstacles);
-	rc = send_all(c, request);
+	rc = request ? send_all(c, request) : fail(CK_FAILED, "out of memory");
 	if (!rc)
 		rc = await_answers(c);
 	return rc ? rc : tell(c);
@@ -439,6 +450,11 @@ json_t *crew_obstacles(const struct crew *c)
 	return c->obstacles;
 }
 
+const json_t *crew_notes(const struct crew *c)
+{
+	return c->notes;
+}
+
 size_t crew_size(const struct crew *c)
 {
 	return c->nr;
@@ -456,10 +472,14 @@ const json_t *crew_answer(const struct crew *c, size_t i)
 
 void crew_end(struct crew *c)
 {
+	struct pollfd stop = { .events = POLLIN };
+	bool hurry;
 	size_t i;
 
 	if (!c)
 		return;
+	stop.fd = c->deadline->stop_fd;
+	hurry = poll(&stop, 1, 0) > 0;
 	/* All of them at once, then wait. */
 	for (i = 0; i < c->nr_channels; i++)
 		if (c->channels[i].to >= 0) {
@@ -467,12 +487,13 @@ void crew_end(struct crew *c)
 			c->channels[i].to = -1;
 		}
 	for (i = 0; i < c->nr_channels; i++)
-		channel_end(&c->channels[i]);
+		channel_end(&c->channels[i], hurry);
 	for (i = 0; i < c->nr; i++) {
 		talk_message_free(&c->members[i].message);
 		json_decref(c->members[i].answer);
 	}
 	json_decref(c->obstacles);
+	json_decref(c->notes);
 	json_decref(c->nodes);
 	free(c->members);
 	free(c);

@@ -40,6 +40,8 @@ int crew_abort(struct crew *crew);
 bool crew_may_try_again(const struct crew *crew);
 /* And if there are any, what stands against the checkpoint, sentence by sentence. */
 json_t *crew_obstacles(const struct crew *crew);
+/* What the user should know of all that has gone well so far, sentence by sentence. */
+const json_t *crew_notes(const struct crew *crew);
 
 size_t crew_size(const struct crew *crew);
 const char *crew_node(const struct crew *crew, size_t i);

@@ -11,10 +11,10 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "cgroup.h"
+#include "deadline.h"
 #include "out.h"
 
 #define PAUSE_MS	5
@@ -402,21 +402,13 @@ static bool look(const struct road *r)
 	       before.switches == after.switches;
 }
 
-static int64_t now_ms(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
-}
-
 static bool wait_for(const struct road *r, int wait_ms, int stop_fd)
 {
 	struct pollfd pfd = { .fd = stop_fd, .events = POLLIN };
-	int64_t deadline = now_ms() + wait_ms;
+	int64_t deadline = deadline_now_ms() + wait_ms;
 
 	while (!look(r))
-		if (now_ms() >= deadline || poll(&pfd, 1, PAUSE_MS) > 0)
+		if (deadline_now_ms() >= deadline || poll(&pfd, 1, PAUSE_MS) > 0)
 			return false;
 	return true;
 }

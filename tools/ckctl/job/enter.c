@@ -227,6 +227,22 @@ static void wait_for(pid_t child)
 	_exit(fail(CK_FAILED, "the checkpoint was killed by signal %d", WTERMSIG(status)));
 }
 
+bool job_is_apart(const char *cgroup)
+{
+	struct job_view view = { 0 };
+	struct member m;
+	bool apart;
+	int flags;
+
+	apart = find(cgroup, &m, &view, &flags) == CK_OK && m.dir >= 0 && !flags &&
+		differs(m.dir, "ns/mnt");
+	forget(&m);
+	while (view.nr_outside)
+		close(view.outside[--view.nr_outside]);
+	free(view.outside);
+	return apart;
+}
+
 int job_enter(const char *cgroup, struct job_view *view)
 {
 	int flags, alive[2], rc;

@@ -2,6 +2,7 @@
 #ifndef CKCTL_ENTER_H
 #define CKCTL_ENTER_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 /* What can only be seen from outside of where a job lives. */
@@ -19,5 +20,11 @@ struct job_view {
  * caller waits for it and ends as it does.  Returns enum ck_exit.
  */
 int job_enter(const char *cgroup, struct job_view *view);
+
+/*
+ * Have the processes of @cgroup mounts that are not ours, and no pid namespace of their
+ * own, where job_enter() would go?  Only from among them can they be checkpointed.
+ */
+bool job_is_apart(const char *cgroup);
 
 #endif

@@ -69,7 +69,7 @@ static bool runtime_dir(int n, char *path, size_t size)
 		snprintf(path, size, "/run/user/%u/ckpt", uid);
 		return true;
 	case 2:
-		snprintf(path, size, "/tmp/ckpt-%u", uid);
+		snprintf(path, size, JOB_TMP_DIR "%u", uid);
 		return true;
 	}
 	return false;

@@ -14,6 +14,8 @@
 
 #define JOB_ID_MAX	200
 #define JOB_KEEP_MAX	1000
+/* Where these files are when there is no better place: with the user's number. */
+#define JOB_TMP_DIR	"/tmp/ckpt-"
 
 /* What a standard stream of a launch was; ino 0 for a closed one. */
 struct job_stream {

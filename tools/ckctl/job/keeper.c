@@ -31,8 +31,6 @@
 #define LAST_MARGIN_S	60
 #define LAST_FACTOR	3
 
-#define PREEMPTED_MARGIN_MS	(365 * INT64_C(86400000))
-
 #define SAY_AGAIN_MS	1000
 #define SWEEP_EVERY	64		/* jobs */
 /* What is written of a job's memory in a second, before anything is known of it. */
@@ -179,6 +177,14 @@ static void learn_grace(struct keeper *k, const json_t *job)
 	k->grace_known = true;
 }
 
+/* Its tasks have been told to end, in this run of it. */
+static bool is_preempted(const json_t *job)
+{
+	int64_t when = seconds_of(job, "PreemptTime");
+
+	return when > 0 && when >= seconds_of(job, "StartTime");
+}
+
 /* When it has to end, and whether it runs.  Where Slurm does not answer, all is as it was. */
 static void look(struct keeper *k)
 {
@@ -192,9 +198,7 @@ static void look(struct keeper *k)
 		state = slurm_field(job, "JobState");
 		k->resting = state && strcmp(state, "RUNNING") != 0;
 		end = end_of(job, step);
-		/* Its tasks have been told to end: better now than at the last moment. */
-		if (slurm_field(job, "PreemptTime"))
-			k->schedule.margin = PREEMPTED_MARGIN_MS;
+		k->schedule.hurry = is_preempted(job);
 		schedule_end(&k->schedule, now, end > 0 ? now + end * 1000 - wall_ms() :
 							  SCHEDULE_NEVER);
 	} else {

@@ -4,10 +4,12 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -106,6 +108,7 @@ int registry_store(const char *cluster, const char *name, json_t *root)
 	int dir = open_dir(cluster, true), fd = -1, rc = CK_OK;
 	char path[300], temporary[340];
 	FILE *file = NULL;
+	uint64_t number;
 
 	if (dir < 0) {
 		json_decref(root);
@@ -116,9 +119,10 @@ int registry_store(const char *cluster, const char *name, json_t *root)
 		close(dir);
 		return fail(CK_USAGE, "\"%s\" is no job", name);
 	}
-	/* Two at once, on whatever nodes, have one each. */
-	snprintf(temporary, sizeof(temporary), ".%s.%lx.%d", path, gethostid(), getpid());
-	unlinkat(dir, temporary, 0);
+	/* Two at once have one each, on whatever nodes: these may share numbers and names. */
+	if (getrandom(&number, sizeof(number), GRND_NONBLOCK) < 0)
+		number = (uint64_t)gethostid() << 32 | (uint64_t)getpid();
+	snprintf(temporary, sizeof(temporary), ".%s.%" PRIx64, path, number);
 	fd = openat(dir, temporary, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
 	file = fd < 0 ? NULL : fdopen(fd, "w");
 	if (fd >= 0 && !root)
@@ -218,15 +222,15 @@ int registry_remove(const char *cluster, const char *job)
 	return rc;
 }
 
-/* The job or step that a file is about: "5.0" for "5.0.json" and "5.0.status.json". */
+/* The job or step that a file is about: "5.0" for "5.0.json" and "5.0.status.json".
+ * That it is disabled stays until somebody takes it away. */
 static bool job_of(const char *file, char *job, size_t size)
 {
-	static const char *const suffixes[] = {
-		".json", ".status", ".restart", ".disabled", ".failed", ".began",
-	};
+	static const char *const suffixes[] = { ".json", ".status", ".restart", ".failed", ".began" };
 	size_t i, len;
 
-	if (!dir_name_good(file) || (size_t)snprintf(job, size, "%s", file) >= size)
+	if (!dir_name_good(file) || strstr(file, ".disabled.") ||
+	    (size_t)snprintf(job, size, "%s", file) >= size)
 		return false;
 	for (i = 0; i < sizeof(suffixes) / sizeof(suffixes[0]); i++) {
 		len = strlen(job);
@@ -238,25 +242,39 @@ static bool job_of(const char *file, char *job, size_t size)
 	return true;
 }
 
-static bool has_image(const char *cluster, const char *file, const char *job)
+/* What registry_store() had not finished when it was killed. */
+static bool is_leftover(const char *file)
 {
-	char path[PATH_MAX + 300], name[300];
-	bool has = true;
-	const char *dir, *image;
-	json_t *root;
+	return *file == '.' && strstr(file, ".json.");
+}
 
-	snprintf(name, sizeof(name), "%.*s", (int)strlen(file) - 5, file);
-	root = registry_load(cluster, name);
-	dir = json_string_value(json_object_get(root, "image_dir"));
-	if (dir) {
-		snprintf(path, sizeof(path), "%s/%s.ckpt", dir, job);
-		has = access(path, F_OK) == 0 || errno != ENOENT;
-	}
-	image = json_string_value(json_object_get(root, "image"));
-	if (image && (!dir || !has))
-		has = access(image, F_OK) == 0 || errno != ENOENT;
+static bool is_there(const char *path)
+{
+	return access(path, F_OK) == 0 || errno != ENOENT;
+}
+
+/* By what @name.json says of the images of @job; false as well when it says nothing. */
+static bool names_image(const char *cluster, const char *name, const char *job)
+{
+	json_t *root = registry_load(cluster, name);
+	const char *dir = json_string_value(json_object_get(root, "image_dir"));
+	const char *image = json_string_value(json_object_get(root, "image"));
+	char path[PATH_MAX + 300];
+	bool has;
+
+	snprintf(path, sizeof(path), "%s/%s.ckpt", dir ? dir : "", job);
+	has = (dir && is_there(path)) || (image && is_there(image));
 	json_decref(root);
 	return has;
+}
+
+/* A failure, say, does not tell where the images are. */
+static bool has_image(const char *cluster, const char *file, const char *job)
+{
+	char name[300];
+
+	snprintf(name, sizeof(name), "%.*s", (int)strlen(file) - 5, file);
+	return names_image(cluster, name, job) || names_image(cluster, job, job);
 }
 
 void registry_sweep(const char *cluster)
@@ -274,9 +292,11 @@ void registry_sweep(const char *cluster)
 		return;
 	}
 	while ((entry = readdir(list)))
-		if (job_of(entry->d_name, job, sizeof(job)) &&
-		    fstatat(dirfd(list), entry->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
-		    st.st_mtime < old && !has_image(cluster, entry->d_name, job))
+		if (fstatat(dirfd(list), entry->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+		    st.st_mtime < old &&
+		    (is_leftover(entry->d_name) ||
+		     (job_of(entry->d_name, job, sizeof(job)) &&
+		      !has_image(cluster, entry->d_name, job))))
 			unlinkat(dirfd(list), entry->d_name, 0);
 	closedir(list);
 }

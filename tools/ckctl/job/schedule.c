@@ -48,6 +48,8 @@ int64_t schedule_last(const struct schedule *s)
 
 	if (s->end == SCHEDULE_NEVER)
 		return SCHEDULE_NEVER;
+	if (s->hurry)
+		return s->start;
 	last = s->end - s->margin - s->factor * s->duration;
 	/* A job that is shorter than all that has done something by half its time. */
 	return max(last, s->start + (s->end - s->start) / 2);
@@ -115,6 +117,8 @@ void schedule_made(struct schedule *s, int64_t begun, int64_t now)
 	s->duration = now - begun;
 	s->failures = 0;
 	s->retry = SCHEDULE_NEVER;
+	/* It may have been shorter than expected: then the last one can wait. */
+	s->last_tried = false;
 	if (schedule_last(s) <= begun)
 		s->last_made = true;
 	advance(s, now);

@@ -22,6 +22,7 @@ struct schedule {
 	int64_t retry;			/* after a failure, or SCHEDULE_NEVER */
 	int64_t look;			/* when to ask again for the end, or SCHEDULE_NEVER */
 	int64_t poll;			/* ask this often, or 0 */
+	bool hurry;			/* the end has begun: the last one cannot be made too soon */
 	unsigned int failures;		/* since the last good one */
 	bool last_tried;		/* the one before that end, in vain so far */
 	bool last_made;			/* nothing is left to do before that end */
@@ -30,8 +31,8 @@ struct schedule {
 /*
  * With an interval of seconds, from @now on.  Jobs with the same interval that
  * start together do not checkpoint together: @seed spreads them over a tenth of
- * the interval, and a minute at most.  The caller sets margin, factor, duration
- * and poll.
+ * the interval, and a minute at most.  The caller sets margin, factor, duration,
+ * poll and hurry.
  */
 void schedule_begin(struct schedule *s, int64_t now, uint64_t interval_s, uint32_t seed);
 

@@ -40,6 +40,8 @@ static void child(const char *const argv[], int out, int err)
 	dup2(null, STDIN_FILENO);
 	dup2(out, STDOUT_FILENO);
 	dup2(err, STDERR_FILENO);
+	/* Away from the terminal, as in channel.c. */
+	setsid();
 	execvp(argv[0], (char *const *)argv);
 	code = errno == ENOENT ? 127 : 126;
 	_exit(code);
@@ -225,6 +227,64 @@ const char *slurm_field(const json_t *record, const char *key)
 	return value;
 }
 
+/* ---- the environment ---- */
+
+/* Does the variable @text, "NAME=value", have a name that begins so, or that is it? */
+static bool is_named(const char *text, const char *name, bool begins)
+{
+	size_t len = strlen(name);
+
+	return strncmp(text, name, len) == 0 && (begins || text[len] == '=');
+}
+
+/* How to reach Slurm at all. */
+static bool leads_to_slurm(const char *text)
+{
+	return is_named(text, "SLURM_CONF", false) || is_named(text, "SLURM_CONF_SERVER", false);
+}
+
+static bool is_no_option(const char *text)
+{
+	static const char *const prefixes[] = { "SLURM_", "SLURMD_", "SRUN_", "SQUEUE_", "_SLURM_" };
+	size_t i;
+
+	if (leads_to_slurm(text) || is_named(text, "SLURM_JWT", false))
+		return true;
+	for (i = 0; i < sizeof(prefixes) / sizeof(prefixes[0]); i++)
+		if (is_named(text, prefixes[i], true))
+			return false;
+	return true;
+}
+
+/* Of root's, what is no secret: whose process it becomes can read it, tokens and all. */
+static bool is_for_everybody(const char *text)
+{
+	static const char *const names[] = { "PATH", "LD_LIBRARY_PATH", "LANG", "TERM", "TZ" };
+	size_t i;
+
+	for (i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		if (is_named(text, names[i], false))
+			return true;
+	return leads_to_slurm(text) || is_named(text, "LC_", true);
+}
+
+/* Not by unsetenv(3), which leaves what has no '='. */
+static void keep_variables(bool (*keep)(const char *text))
+{
+	char **from = environ, **to = environ;
+
+	for (; from && *from; from++)
+		if (keep(*from))
+			*to++ = *from;
+	if (to)
+		*to = NULL;
+}
+
+void slurm_clean_environment(void)
+{
+	keep_variables(is_no_option);
+}
+
 /* ---- jobs ---- */
 
 bool slurm_split(const char *text, char *job, size_t job_size, char *step, size_t step_size)
@@ -309,6 +369,7 @@ int slurm_become(uid_t uid, const char *job)
 	if (initgroups(pw->pw_name, pw->pw_gid) < 0 ||
 	    setresgid(pw->pw_gid, pw->pw_gid, pw->pw_gid) < 0 || setresuid(uid, uid, uid) < 0)
 		return fail_errno(errno, "cannot become user %s", pw->pw_name);
+	keep_variables(is_for_everybody);
 	setenv("HOME", pw->pw_dir, 1);
 	setenv("USER", pw->pw_name, 1);
 	setenv("LOGNAME", pw->pw_name, 1);
@@ -418,25 +479,4 @@ void slurm_own_cluster(const struct deadline *d, char *name, size_t size)
 	fail_capture(ignored, sizeof(ignored));
 	slurm_cluster(d, name, size);
 	fail_restore(outer);
-}
-
-void slurm_clean_environment(void)
-{
-	static const char *const prefixes[] = { "SLURM_", "SLURMD_", "SRUN_", "_SLURM_" };
-	/* How to reach Slurm at all. */
-	static const char *const kept[] = { "SLURM_CONF", "SLURM_CONF_SERVER", "SLURM_JWT" };
-	char **var, name[256];
-	size_t i, k;
-
-	for (var = environ; var && *var;) {
-		snprintf(name, sizeof(name), "%.*s", (int)strcspn(*var, "="), *var);
-		for (i = 0; i < 4 && strncmp(name, prefixes[i], strlen(prefixes[i])) != 0; i++)
-			;
-		for (k = 0; k < 3 && strcmp(name, kept[k]) != 0; k++)
-			;
-		if (i == 4 || k < 3 || unsetenv(name) < 0)
-			var++;
-		else
-			var = environ;
-	}
 }

@@ -34,7 +34,8 @@ bool slurm_split(const char *text, char *job, size_t job_size, char *step, size_
 /* Whose job that is and its plain number, which "5_3" is another name of.  By what
  * no user can make up: names and comments are not looked at. */
 int slurm_owner(const struct deadline *d, const char *job, uid_t *uid, char *id, size_t size);
-/* Root becomes that user for good; anybody else must be them already. */
+/* Root becomes that user for good, with the environment of a login; anybody else must
+ * be them already. */
 int slurm_become(uid_t uid, const char *job);
 
 int slurm_job(const struct deadline *d, const char *id, json_t **record);
@@ -47,7 +48,8 @@ int slurm_cluster(const struct deadline *d, char *name, size_t size);
 /* The same inside of a job, whose environment tells it; "" when it cannot be known. */
 void slurm_own_cluster(const struct deadline *d, char *name, size_t size);
 
-/* Variables that would be options of srun, or tell it that it is in another job. */
+/* Without variables that would be options of srun or squeue, or tell them that they are
+ * in another job. */
 void slurm_clean_environment(void);
 
 #endif

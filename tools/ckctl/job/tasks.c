@@ -10,7 +10,9 @@
 #include <unistd.h>
 
 #include "cgroup.h"
+#include "enter.h"
 #include "environ.h"
+#include "out.h"
 #include "slot.h"
 #include "state/proc.h"
 
@@ -146,6 +148,24 @@ int tasks_pids(const struct step *step, pid_t **pids, size_t *nr)
 	rc = cgroup_pids(fd, pids, nr);
 	close(fd);
 	return rc;
+}
+
+bool tasks_are_apart(const struct steps_place *place)
+{
+	struct capture outer = fail_captured();
+	struct step *steps = NULL;
+	char ignored[8];
+	bool apart = false;
+	size_t nr, i;
+
+	fail_capture(ignored, sizeof(ignored));
+	if (steps_list(place, &steps, &nr))
+		nr = 0;
+	for (i = 0; i < nr && !apart; i++)
+		apart = job_is_apart(steps[i].user);
+	fail_restore(outer);
+	free(steps);
+	return apart;
 }
 
 static bool get_number(const char *environ, size_t len, const char *name, uint32_t *to)

@@ -23,6 +23,9 @@ int tasks_pids(const struct step *step, pid_t **pids, size_t *nr);
 /* 0 for a process that is gone. */
 pid_t task_parent(pid_t pid);
 
+/* Do the job's processes here have mounts of their own (job_is_apart())? */
+bool tasks_are_apart(const struct steps_place *place);
+
 /* What its standard streams are now. */
 void task_streams(pid_t pid, struct job_streams *streams);
 

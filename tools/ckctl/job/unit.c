@@ -17,6 +17,7 @@
 #include "job.h"
 #include "json.h"
 #include "out.h"
+#include "slot.h"
 #include "state/proc.h"
 #include "state/state.h"
 #include "supervise.h"
@@ -126,13 +127,32 @@ static int prepare(struct work *w, const json_t *request, json_t *answer)
 
 /* ---- frozen ---- */
 
+/* A slot whose job is not all there yet: an image of that would replace the one that
+ * it is made from. */
+static int check_slots(const struct dump *d)
+{
+	char exe[PATH_MAX];
+	size_t i;
+
+	for (i = 0; i < d->nr_omitted; i++) {
+		const struct proc *p = &d->omitted[i];
+
+		if (proc_link(p, "exe", exe, sizeof(exe)) >= 0 && slot_is(p->dir_fd, exe) &&
+		    !slot_is_ready(p->dir_fd))
+			return fail(CK_BUSY, "it is being restarted; a checkpoint can be made when it runs");
+	}
+	return CK_OK;
+}
+
 static int freeze(struct work *w, const json_t *request, json_t *answer)
 {
 	int rc = checkpoint_freeze(w->checkpoint);
 
 	(void)request;
 	(void)answer;
-	return rc ? rc : checkpoint_frozen(w->checkpoint);
+	if (!rc)
+		rc = checkpoint_frozen(w->checkpoint);
+	return rc ? rc : check_slots(checkpoint_dump(w->checkpoint));
 }
 
 /* Those among the frozen processes whose parents are not: with the ids that they
@@ -208,6 +228,16 @@ static int save(struct work *w, const json_t *request, json_t *answer)
 
 /* ---- its process ---- */
 
+/* What note() has said, for who asked: nobody reads our standard error. */
+static json_t *notes;
+
+static void keep_note(const char *sentence)
+{
+	if (!notes)
+		notes = json_array();
+	json_array_append_new(notes, json_text(sentence));
+}
+
 static const struct {
 	const char *name;
 	int (*run)(struct work *w, const json_t *request, json_t *answer);
@@ -257,6 +287,9 @@ static json_t *serve(struct work *w, const json_t *request)
 		drop(w, rc, sentence, answer);
 	fail_capture(NULL, 0);
 	json_object_set_new(answer, "ok", json_boolean(!rc));
+	if (notes)
+		json_object_set_new(answer, "notes", notes);
+	notes = NULL;
 	return answer;
 }
 
@@ -270,6 +303,7 @@ static void work(const struct step *step, const char *node, int in, int out)
 	json_t *request;
 	char *line;
 
+	out_hear = keep_note;
 	while (talk_read(&lines, in) > 0)
 		while ((line = talk_next(&lines))) {
 			if (!talk_add(&message, line, &request))
@@ -346,14 +380,21 @@ int unit_hear(struct unit *u)
 	return CK_OK;
 }
 
-void unit_end(struct unit *u)
+void unit_stop(struct unit *u)
 {
 	if (u->to >= 0)
 		close(u->to);
-	while (u->pid > 0 && waitpid(u->pid, NULL, 0) < 0 && errno == EINTR)
-		;
+	/* Nor does it wait for anybody to read what is too long for a pipe. */
 	if (u->from >= 0)
 		close(u->from);
+	u->to = u->from = -1;
+}
+
+void unit_end(struct unit *u)
+{
+	unit_stop(u);
+	while (u->pid > 0 && waitpid(u->pid, NULL, 0) < 0 && errno == EINTR)
+		;
 	talk_lines_free(&u->lines);
 	talk_message_free(&u->message);
 	json_decref(u->answer);

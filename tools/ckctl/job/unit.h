@@ -9,6 +9,8 @@
  *	freeze, snapshot, thaw
  *	save		-> tasks [[rank, localid, pid]…]
  *
+ * Each answer may have notes as well, [<sentence>…].
+ *
  * All int functions return enum ck_exit and have reported failures (out.h).
  */
 #ifndef CKCTL_UNIT_H
@@ -35,7 +37,9 @@ int unit_start(struct unit *u, const struct step *step, const char *node);
 int unit_ask(struct unit *u, const json_t *request);
 /* Its descriptor can be read: take what comes. */
 int unit_hear(struct unit *u);
-/* What it holds runs on, what was not saved is gone. */
+/* What it holds runs on, what was not saved is gone: have it do that, do not wait. */
+void unit_stop(struct unit *u);
+/* The same, and wait. */
 void unit_end(struct unit *u);
 
 bool unit_is_batch(const struct unit *u);

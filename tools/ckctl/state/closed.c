@@ -23,6 +23,7 @@
 
 #include "contents.h"
 #include "files.h"
+#include "job/job.h"
 #include "out.h"
 #include "places.h"
 #include "proc.h"
@@ -113,6 +114,20 @@ static int add(struct scan *s, const char *path, const struct statx *st, int fd,
 	return CK_OK;
 }
 
+/* Where others may rename, another file may have been put there meanwhile.  -1 and errno. */
+static int open_same(int dir_fd, const char *name, const struct statx *st)
+{
+	int fd = openat(dir_fd, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+	struct stat now;
+
+	if (fd < 0 || (fstat(fd, &now) == 0 && now.st_ino == st->stx_ino &&
+		       now.st_dev == makedev(st->stx_dev_major, st->stx_dev_minor)))
+		return fd;
+	close(fd);
+	errno = ESTALE;
+	return -1;
+}
+
 static void take(struct scan *s, int dir_fd, const char *name, const char *path,
 		 const struct statx *st)
 {
@@ -122,7 +137,7 @@ static void take(struct scan *s, int dir_fd, const char *name, const char *path,
 	if (st->stx_nlink != 1 || !is_users(s, st->stx_uid) || is_known(s, st) ||
 	    !places_have(s->d->places, path, makedev(st->stx_dev_major, st->stx_dev_minor)))
 		return;
-	fd = openat(dir_fd, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+	fd = open_same(dir_fd, name, st);
 	taken = is_young(s, st) || is_marked(fd);
 	if (taken)
 		s->rc = add(s, path, st, fd, errno);
@@ -131,13 +146,12 @@ static void take(struct scan *s, int dir_fd, const char *name, const char *path,
 		close(fd);
 }
 
-/* Ckctl's own notes of what jobs run (job/job.c). */
+/* Ckctl's own notes of what jobs run. */
 static bool is_registry(const char *path)
 {
-	static const char prefix[] = "/tmp/ckpt-";
-	size_t len = sizeof(prefix) - 1;
+	size_t len = sizeof(JOB_TMP_DIR) - 1;
 
-	return strncmp(path, prefix, len) == 0 && path[len + strspn(path + len, "0123456789")] == '\0';
+	return strncmp(path, JOB_TMP_DIR, len) == 0 && path[len + strspn(path + len, "0123456789")] == '\0';
 }
 
 static void add_dir(struct scan *s, int fd, const char *path)

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <time.h>
 #include <unistd.h>
@@ -48,16 +49,18 @@ static void add_devs(struct places *places)
 {
 	FILE *file = fopen("/proc/self/mountinfo", "re");
 	unsigned int dev_major, dev_minor;
+	struct stat root = { 0 };
 	size_t size = 0;
 	uint64_t *more;
 	char *line = NULL, *type;
-	int at;
 
+	/* Parts of it may be mounted in other places, too. */
+	stat("/", &root);
 	while (file && getline(&line, &size, file) > 0) {
-		if (sscanf(line, "%*d %*d %u:%u %*s %n", &dev_major, &dev_minor, &at) != 2 ||
-		    strncmp(line + at, "/ ", 2) == 0)
+		if (sscanf(line, "%*d %*d %u:%u", &dev_major, &dev_minor) != 2 ||
+		    makedev(dev_major, dev_minor) == root.st_dev)
 			continue;
-		type = strstr(line + at, " - ");
+		type = strstr(line, " - ");
 		if (!type || (strncmp(type + 3, "tmpfs ", 6) != 0 && strncmp(type + 3, "ramfs ", 6) != 0))
 			continue;
 		more = realloc(places->devs, (places->nr_devs + 1) * sizeof(*more));

@@ -67,11 +67,23 @@ static int create(void *arg)
 	return m->fd;
 }
 
+static int set_time(const struct make *m)
+{
+	const struct timespec times[2] = {
+		{ .tv_nsec = UTIME_OMIT },
+		{ .tv_sec = m->shm->temp->mtime_sec, .tv_nsec = m->shm->temp->mtime_nsec },
+	};
+
+	return futimens(m->fd, times);
+}
+
+/* With its time: who meets it by its name takes it for what it was. */
 static int fill(void *arg)
 {
 	const struct make *m = arg;
+	int rc = shm_fill(m->r, m->shm, m->fd);
 
-	return shm_fill(m->r, m->shm, m->fd);
+	return rc ? rc : set_time(m);
 }
 
 /* One more directory on the way to it. */
@@ -108,6 +120,27 @@ static int place(void *arg)
 		return linkat(m->start_fd, m->name, m->trail.dir_fd, m->trail.rest, 0);
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", m->fd);
 	return linkat(AT_FDCWD, path, m->trail.dir_fd, m->trail.rest, AT_SYMLINK_FOLLOW);
+}
+
+/* Another task of the job, which is continued at the same time, was quicker: it is
+ * the same file.  Anybody else's is not. */
+static int adopt(void *arg)
+{
+	struct make *m = arg;
+	struct stat st;
+
+	if (fstatat(m->trail.dir_fd, m->trail.rest, &st, AT_SYMLINK_NOFOLLOW) < 0)
+		return -1;
+	if (!S_ISREG(st.st_mode) || st.st_uid != m->uid || st.st_nlink != 1 ||
+	    (uint64_t)st.st_size != m->shm->rec->size ||
+	    st.st_mtim.tv_sec != m->shm->temp->mtime_sec ||
+	    st.st_mtim.tv_nsec != (long)m->shm->temp->mtime_nsec) {
+		errno = EEXIST;
+		return -1;
+	}
+	m->temp->dev = st.st_dev;
+	m->temp->ino = st.st_ino;
+	return 0;
 }
 
 static int remove_name(void *arg)
@@ -189,16 +222,6 @@ bool remake_is_marked(const struct image *img, const struct image_shm *shm, int 
 	return fgetxattr(fd, TEMPFILE_MARK, &mark, sizeof(mark)) == sizeof(mark) && mark == mark_of(img, shm);
 }
 
-static int set_time(const struct make *m)
-{
-	const struct timespec times[2] = {
-		{ .tv_nsec = UTIME_OMIT },
-		{ .tv_sec = m->shm->temp->mtime_sec, .tv_nsec = m->shm->temp->mtime_nsec },
-	};
-
-	return futimens(m->fd, times);
-}
-
 /* Last: it may not allow what was opened before.  Nobody gets a set-user-ID bit
  * from an image. */
 static int finish(void *arg)
@@ -220,13 +243,15 @@ static int make_steps(struct make *m)
 	rc = cred_call(p, fill, m);
 	if (rc)
 		return rc < 0 ? remake_failed(m->shm, &m->trail, errno) : rc;
-	if (cred_call(p, place, m) < 0)
+	m->temp->made = cred_call(p, place, m) == 0;
+	if (m->temp->made) {
+		m->temp->dev = st.st_dev;
+		m->temp->ino = st.st_ino;
+	} else if (errno != EEXIST || cred_call(p, adopt, m) < 0) {
 		return remake_failed(m->shm, &m->trail, errno);
-	m->temp->made = true;
-	m->temp->dev = st.st_dev;
-	m->temp->ino = st.st_ino;
+	}
 	rc = open_descriptions(m);
-	if (!rc && cred_call(p, finish, m) < 0)
+	if (!rc && m->temp->made && cred_call(p, finish, m) < 0)
 		rc = remake_failed(m->shm, &m->trail, errno);
 	return rc;
 }
@@ -356,12 +381,8 @@ static int clear(int fd, off_t size)
 static int rewrite(void *arg)
 {
 	const struct make *m = arg;
-	int rc;
 
-	if (clear(m->fd, (off_t)m->shm->rec->size) < 0)
-		return -1;
-	rc = shm_fill(m->r, m->shm, m->fd);
-	return rc ? rc : set_time(m);
+	return clear(m->fd, (off_t)m->shm->rec->size) < 0 ? -1 : fill(arg);
 }
 
 int remake_commit(struct restore *r)
