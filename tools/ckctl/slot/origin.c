@@ -75,6 +75,7 @@ static void choose(struct origin *o, const char *image)
 
 	o->own = true;
 	registry_read(o->cluster, o->job, &entry);
+	o->expected = *entry.image_dir;
 	if (*entry.restart_from) {
 		chosen = entry.restart_from;
 	} else if (is_there(entry.image)) {

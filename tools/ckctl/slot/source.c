@@ -149,15 +149,35 @@ static const struct job_task *task_of(const struct job_part *part, uint32_t rank
 	return NULL;
 }
 
-int source_find(struct source *s, uint32_t rank)
+/* How many tasks the step had, those that had ended among them. */
+static uint32_t tasks_of(const struct source *s)
+{
+	const json_t *steps = json_object_get(s->job->record, "steps"), *step;
+	const char *id, *dot, *tasks;
+	size_t i;
+
+	json_array_foreach(steps, i, step) {
+		id = slurm_field(step, "StepId");
+		dot = id ? strrchr(id, '.') : NULL;
+		tasks = slurm_field(step, "Tasks");
+		if (dot && tasks && strcmp(dot + 1, s->step) == 0)
+			return (uint32_t)strtoul(tasks, NULL, 10);
+	}
+	return 0;
+}
+
+int source_find(struct source *s, uint32_t rank, bool *ended)
 {
 	size_t i;
 
+	*ended = false;
+	s->part = NULL;
 	for (i = 0; i < s->job->nr_parts && !s->part; i++)
 		if (strcmp(s->job->parts[i].step, s->step) == 0 && task_of(&s->job->parts[i], rank))
 			s->part = &s->job->parts[i];
-	return s->part ? CK_OK : fail(CK_NOTFOUND, "%s has no task %u of step %s", s->path, rank,
-				      s->step);
+	*ended = !s->part && rank < tasks_of(s);
+	return s->part || *ended ? CK_OK : fail(CK_NOTFOUND, "there was no such task of step %s",
+						s->step);
 }
 
 int source_image(const struct source *s, uint32_t rank, struct image **image)

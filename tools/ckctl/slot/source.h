@@ -13,7 +13,7 @@ struct source {
 	char path[PATH_MAX];		/* of the image, …@<n> for a certain generation */
 	char step[16];			/* which of its steps */
 	struct job_image *job;
-	const struct job_part *part;	/* where the task was; NULL: it had ended, or never was */
+	const struct job_part *part;	/* where the task was; NULL: not found yet */
 };
 
 /*
@@ -29,8 +29,9 @@ struct source {
  */
 int source_open_batch(struct source *s, const char *path);
 int source_open_step(struct source *s, const char *path);
-/* The part with the task of that rank. */
-int source_find(struct source *s, uint32_t rank);
+/* The part with the task of that rank; *@ended: that task had ended, while others of its step
+ * had not. */
+int source_find(struct source *s, uint32_t rank, bool *ended);
 /* The processes of that task, once it was found. */
 int source_image(const struct source *s, uint32_t rank, struct image **image);
 /* The newest manifest is another one by now: what failed may be because of that. */

@@ -32,6 +32,7 @@ struct slot {
 	char script[PATH_MAX];		/* as the saved shell has it open; "" for not */
 	int mark;			/* slot_mark() */
 	bool tried;			/* it came to an attempt, which is counted */
+	bool ended;			/* that task had ended, there is nothing to do */
 	/* What the program has instead, should it come to that: */
 	sigset_t signals;
 	struct rlimit files;
@@ -101,10 +102,11 @@ static int look(struct slot *s)
 {
 	struct restart *r = &s->restart;
 	struct image *image;
-	int rc = source_find(&s->source, s->own.rank);
+	int rc = source_find(&s->source, s->own.rank, &s->ended);
 
-	if (!rc)
-		rc = source_image(&s->source, s->own.rank, &image);
+	if (rc || s->ended)
+		return rc;
+	rc = source_image(&s->source, s->own.rank, &image);
 	if (rc)
 		return rc;
 	find_script(s, image);
@@ -166,7 +168,7 @@ static int attempt(struct slot *s)
 		sigprocmask(SIG_SETMASK, &s->signals, NULL);
 		rc = start_again();
 	}
-	return rc ? rc : run(s);
+	return rc || s->ended ? rc : run(s);
 }
 
 /* ---- from the start ---- */
@@ -223,6 +225,9 @@ int slot_run(const struct slot_request *req)
 		rc = s.mark < 0 ? fail_errno(errno, "cannot mark this process") : attempt(&s);
 	}
 	fail_capture(NULL, 0);
+	/* How it did is known to the srun of then only, which goes by the tasks that are left. */
+	if (!rc && s.ended)
+		_exit(0);
 	if (!rc && *s.own.image) {
 		restart_release(&s.restart);
 		source_close(&s.source);
@@ -231,6 +236,8 @@ int slot_run(const struct slot_request *req)
 	if (rc) {
 		obey(&s);
 		tell(&s, why);
+	} else if (s.own.expected) {
+		fail(CK_NOTFOUND, "%s has no checkpoint yet; it starts from the beginning", s.own.title);
 	}
 	sigprocmask(SIG_SETMASK, &s.signals, NULL);
 	return from_the_start(&s);
