@@ -12,22 +12,29 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "image/jobimage.h"
 #include "interval.h"
 #include "job/cgroup.h"
 #include "job/janitor.h"
+#include "job/slurm.h"
 #include "job/supervise.h"
 #include "job/target.h"
 #include "json.h"
 #include "out.h"
 #include "policy.h"
 #include "restart/start.h"
+#include "restart_job.h"
 
 static const char usage[] =
 	"Usage: ckctl restart [OPTION]… IMAGE[@GENERATION] [ImageDir=DIR]\n"
+	"       ckctl restart [OPTION]… JOB[@GENERATION] [ImageDir=DIR] [StickToNodes]\n"
 	"Continue a job from its last checkpoint.  IMAGE is a path, or the name of a job,\n"
 	"looked up as NAME.ckpt in ImageDir or the current directory.  The job gets the\n"
 	"standard streams of this command, which passes signals on to it and ends as it\n"
-	"ends.\n\n"
+	"ends.\n"
+	"JOB is the number of a batch job of Slurm, or IMAGE that of one: it goes on where\n"
+	"Slurm finds room for it, under its own number while Slurm knows it.  The other\n"
+	"options do not go with it.\n\n"
 	"      --checkpoint=INTERVAL  checkpoint the job again, at this interval\n"
 	"      --detach               return when the job runs\n"
 	"      --force                accept files that were changed since the checkpoint\n"
@@ -37,12 +44,14 @@ static const char usage[] =
 	"      --pid-namespace=WHEN   auto: in a pid namespace of its own when its process ids\n"
 	"                             are taken here (the default); always; never\n"
 	"      --pidfile=FILE         write the id of the job's first process to FILE\n"
+	"      --stick-to-nodes       the same as StickToNodes: on the nodes where the\n"
+	"                             checkpoint was made\n"
 	"      --json                 what was restarted, as JSON, with --detach\n"
 	"  -q, --quiet                no progress, no notices\n";
 
 enum {
 	OPT_CHECKPOINT = CMD_JSON + 1, OPT_DETACH, OPT_FORCE, OPT_IMAGE_DIR, OPT_KEEP, OPT_NAME,
-	OPT_PID_NAMESPACE, OPT_PIDFILE,
+	OPT_PID_NAMESPACE, OPT_PIDFILE, OPT_STICK_TO_NODES,
 };
 
 static const struct option options[] = {
@@ -54,6 +63,7 @@ static const struct option options[] = {
 	{ "name", required_argument, NULL, OPT_NAME },
 	{ "pid-namespace", required_argument, NULL, OPT_PID_NAMESPACE },
 	{ "pidfile", required_argument, NULL, OPT_PIDFILE },
+	{ "stick-to-nodes", no_argument, NULL, OPT_STICK_TO_NODES },
 	CMD_OPTIONS
 };
 
@@ -61,7 +71,8 @@ struct request_line {
 	const char *image, *image_dir, *name, *pidfile;
 	uint64_t interval_s;
 	unsigned int keep;
-	bool detach, force;
+	bool detach, force, same_nodes;
+	bool plain;			/* with an option that is not for jobs of Slurm */
 	enum start_pidns pidns;
 };
 
@@ -71,6 +82,8 @@ static int parse_operand(struct request_line *q, char **argv, const char *arg)
 {
 	if (strncasecmp(arg, "ImageDir=", 9) == 0)
 		q->image_dir = arg + 9;
+	else if (strcasecmp(arg, "StickToNodes") == 0)
+		q->same_nodes = true;
 	else if (!q->image)
 		q->image = arg;
 	else
@@ -98,6 +111,7 @@ static int parse(struct request_line *q, int argc, char **argv)
 
 	while ((c = getopt_long(argc, argv, CMD_SHORT, options, NULL)) != -1) {
 		rc = CK_OK;
+		q->plain |= c > CMD_JSON && c != OPT_IMAGE_DIR && c != OPT_STICK_TO_NODES;
 		switch (c) {
 		case OPT_CHECKPOINT:
 			rc = interval_parse(optarg, &q->interval_s);
@@ -125,6 +139,9 @@ static int parse(struct request_line *q, int argc, char **argv)
 			break;
 		case OPT_PIDFILE:
 			q->pidfile = optarg;
+			break;
+		case OPT_STICK_TO_NODES:
+			q->same_nodes = true;
 			break;
 		default:
 			rc = cmd_option(c, usage);
@@ -283,6 +300,44 @@ static int start(struct restart *r, struct job *job, const struct request_line *
 	return rc;
 }
 
+/* ---- jobs of Slurm ---- */
+
+static bool is_kind(const char *path, enum image_kind expected)
+{
+	enum image_kind kind;
+	char ignored[8];
+	int rc;
+
+	fail_capture(ignored, sizeof(ignored));
+	rc = image_kind_of(path, &kind);
+	fail_capture(NULL, 0);
+	return rc == CK_OK && kind == expected;
+}
+
+/* A number is a job of Slurm's where no image of that name is another's; a path is what is there. */
+static bool is_slurms(const struct request_line *q, const char *path, char *job, size_t size,
+		      struct restart_job_request *req)
+{
+	const char *at = strrchr(q->image, '@');
+	char name[64], step[16];
+
+	*req = (struct restart_job_request){ .image_dir = q->image_dir, .same_nodes = q->same_nodes };
+	snprintf(name, sizeof(name), "%.*s", at ? (int)(at - q->image) : (int)sizeof(name) - 1, q->image);
+	if (!slurm_split(name, job, size, step, sizeof(step))) {
+		req->image = path;
+		return is_kind(path, IMAGE_JOB);
+	}
+	if (is_kind(path, IMAGE_PLAIN))
+		return false;
+	/* Why not a step, its image says. */
+	if (*step)
+		req->image = path;
+	else
+		req->job = job;
+	req->generation = at;
+	return true;
+}
+
 int cmd_restart(int argc, char **argv)
 {
 	struct request_line q = { .keep = policy_keep() };
@@ -290,18 +345,25 @@ int cmd_restart(int argc, char **argv)
 	uint64_t began = now_ns();
 	struct job job;
 	struct started started = { .status_fd = -1 };
-	char path[4500];
+	struct restart_job_request slurms;
+	char path[4500], number[32];
 	int rc;
 
 	rc = parse(&q, argc, argv);
 	if (rc)
 		return rc == CMD_GO_ON ? CK_OK : rc;
+	rc = find_image(&q, path, sizeof(path));
+	if (rc)
+		return rc;
+	if (is_slurms(&q, path, number, sizeof(number), &slurms))
+		return q.plain ? cmd_usage(argv, "with a job of Slurm, there are ImageDir and StickToNodes, and "
+					   "no other options") : restart_job(&slurms);
+	if (q.same_nodes)
+		return cmd_usage(argv, "StickToNodes is for jobs of Slurm");
 	r.state.force = q.force;
 	/* What a careless parent left open: these numbers are for our own use. */
 	close_range(RESTART_MIN_FD_BASE, ~0U, 0);
-	rc = find_image(&q, path, sizeof(path));
-	if (!rc)
-		rc = look(&r, &q, path);
+	rc = look(&r, &q, path);
 	if (!rc)
 		rc = describe(&q, r.image, &job);
 	if (!rc)

@@ -380,7 +380,7 @@ int cmd_requeue(int argc, char **argv)
 	if (!rc)
 		rc = create(&v);
 	if (!rc)
-		rc = requeue(&v.deadline, v.id);
+		rc = requeue(&v.deadline, v.id, NULL);
 	if (!rc && !out_json)
 		printf("requeued %s\n", v.name);
 	return done(&v, rc);

@@ -150,29 +150,31 @@ static void get_path(const json_t *root, const char *key, char *path)
 int registry_read(const char *cluster, const char *job, struct registry_entry *entry)
 {
 	json_t *root = registry_load(cluster, job);
+	const char *next = json_string_value(json_object_get(root, "goes_on_as"));
 
 	memset(entry, 0, sizeof(*entry));
 	get_path(root, "image_dir", entry->image_dir);
 	get_path(root, "image", entry->image);
 	get_path(root, "restart_from", entry->restart_from);
+	if (next && strlen(next) < sizeof(entry->goes_on_as))
+		strcpy(entry->goes_on_as, next);
 	json_decref(root);
 	return CK_OK;
 }
 
 /* A path of other bytes than UTF-8 would come back as another one. */
-static bool set_path(json_t *root, const char *key, const char *path)
+static bool set_text(json_t *root, const char *key, const char *text)
 {
 	json_t *value;
 
-	if (!*path)
+	if (!*text)
 		return true;
-	value = json_string(path);
+	value = json_string(text);
 	return value && json_object_set_new(root, key, value) == 0;
 }
 
-/* @from: NULL for none left. */
-static int change(const char *cluster, const char *job, const char *dir, const char *image,
-		  const char *from)
+static int change(const char *cluster, const char *job, const struct registry_entry *entry,
+		  bool newer)
 {
 	json_t *root = registry_load(cluster, job);
 
@@ -180,10 +182,11 @@ static int change(const char *cluster, const char *job, const char *dir, const c
 		json_decref(root);
 		root = json_object();
 	}
-	if (!from)
+	if (newer)
 		json_object_del(root, "restart_from");
-	if (set_path(root, "image_dir", dir) && set_path(root, "image", image) &&
-	    set_path(root, "restart_from", from ? from : ""))
+	if (set_text(root, "image_dir", entry->image_dir) && set_text(root, "image", entry->image) &&
+	    set_text(root, "restart_from", entry->restart_from) &&
+	    set_text(root, "goes_on_as", entry->goes_on_as))
 		return registry_store(cluster, job, root);
 	json_decref(root);
 	return fail(CK_REFUSED, "the image directory must have a name in UTF-8");
@@ -191,12 +194,15 @@ static int change(const char *cluster, const char *job, const char *dir, const c
 
 int registry_write(const char *cluster, const char *job, const struct registry_entry *entry)
 {
-	return change(cluster, job, entry->image_dir, entry->image, entry->restart_from);
+	return change(cluster, job, entry, false);
 }
 
 int registry_made(const char *cluster, const char *job, const char *image)
 {
-	return change(cluster, job, "", image, NULL);
+	struct registry_entry entry = { .image_dir = "" };
+
+	snprintf(entry.image, sizeof(entry.image), "%s", image);
+	return change(cluster, job, &entry, true);
 }
 
 int registry_remove(const char *cluster, const char *job)

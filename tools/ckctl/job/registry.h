@@ -20,6 +20,7 @@ struct registry_entry {
 	char image_dir[PATH_MAX];	/* where its images go, absolute; "" for not known */
 	char image[PATH_MAX];		/* the last complete one; "" for not known */
 	char restart_from[PATH_MAX];	/* what to continue from instead, until there is a newer one */
+	char goes_on_as[32];		/* the job that was submitted to continue it; "" for none */
 };
 
 /* An entry that is not there, or not to be trusted, is one that knows nothing. */

@@ -37,39 +37,92 @@ static int is_pending(const struct deadline *d, const char *id, bool *pending)
 	return rc;
 }
 
-/* Slurm itself would have it wait for two minutes, until its old credential is worth
- * nothing any more; for a job that is gone from its nodes there is no need to. */
-static void hasten(const struct deadline *d, const char *id)
+static int await_pending(const struct deadline *d, const char *id)
 {
 	int64_t until = deadline_now_ms() + PATIENCE_MS;
-	char *out, field[48];
-	const char *const argv[] = { "scontrol", "update", field, "StartTime=now", NULL };
 	bool pending = false;
 	int rc = CK_OK, ready;
 
-	snprintf(field, sizeof(field), "jobid=%s", id);
-	while (!rc && !pending && deadline_now_ms() < until) {
+	while (!rc && !pending) {
 		rc = is_pending(d, id, &pending);
+		if (!rc && !pending && deadline_now_ms() >= until)
+			rc = fail(CK_TIMEOUT, "job %s has been requeued, but does not come to its end",
+				  id);
 		/* Slurm tells nobody when it is. */
 		if (!rc && !pending)
 			rc = deadline_poll(d, NULL, 0, LOOK_AGAIN_MS, &ready);
 	}
-	if (pending && slurm_run(d, argv, &out, NULL) == CK_OK)
-		free(out);
+	return rc;
 }
 
-int requeue(const struct deadline *d, const char *id)
+static int update(const struct deadline *d, const char *id, const char *change)
+{
+	char field[48], *out = NULL;
+	const char *const argv[] = { "scontrol", "update", field, change, NULL };
+	int rc;
+
+	snprintf(field, sizeof(field), "jobid=%s", id);
+	rc = slurm_run(d, argv, &out, NULL);
+	free(out);
+	return rc;
+}
+
+/* On other nodes than it must not begin: then better not at all. */
+static int pin(const struct deadline *d, const char *id, const char *nodes)
+{
+	const char *const hold[] = { "scontrol", "hold", id, NULL };
+	struct capture outer = fail_captured();
+	char *change, *out = NULL, sentence[1024], ignored[8];
+	int rc;
+
+	if (asprintf(&change, "ReqNodeList=%s", nodes) < 0)
+		return fail(CK_FAILED, "out of memory");
+	fail_capture(sentence, sizeof(sentence));
+	rc = update(d, id, change);
+	fail_capture(ignored, sizeof(ignored));
+	if (rc && *nodes)
+		slurm_run(d, hold, &out, NULL);
+	fail_capture(outer.buf, outer.size);
+	free(change);
+	free(out);
+	/* Where it had none to choose from, there was nothing to take back. */
+	return rc && *nodes ? fail(rc, "job %s is held, as it cannot be kept to %s: %s", id, nodes,
+				   sentence) : CK_OK;
+}
+
+int requeue_hasten(const struct deadline *d, const char *id, const char *nodes)
+{
+	struct capture outer = fail_captured();
+	char sentence[1024];
+	int rc;
+
+	fail_capture(sentence, sizeof(sentence));
+	rc = await_pending(d, id);
+	fail_capture(outer.buf, outer.size);
+	/* It begins again all the same, if later: that is for nobody to worry about. */
+	if (rc)
+		return nodes && *nodes ? fail(rc, "%s", sentence) : CK_OK;
+	rc = nodes ? pin(d, id, nodes) : CK_OK;
+	if (rc)
+		return rc;
+	/*
+	 * Slurm itself would have it wait for two minutes, until its old credential is
+	 * worth nothing any more; for a job that is gone from its nodes there is no need.
+	 */
+	fail_capture(sentence, sizeof(sentence));
+	update(d, id, "StartTime=now");
+	fail_capture(outer.buf, outer.size);
+	return CK_OK;
+}
+
+int requeue(const struct deadline *d, const char *id, const char *nodes)
 {
 	const char *const argv[] = { "scontrol", "requeue", id, NULL };
-	struct capture outer = fail_captured();
-	char *out, ignored[8];
+	char *out;
 	int rc = slurm_run(d, argv, &out, NULL);
 
 	if (rc)
 		return rc;
 	free(out);
-	fail_capture(ignored, sizeof(ignored));
-	hasten(d, id);
-	fail_capture(outer.buf, outer.size);
-	return CK_OK;
+	return requeue_hasten(d, id, nodes);
 }

@@ -11,8 +11,11 @@ struct deadline;
 int requeue_check(const char *id, const json_t *job);
 /*
  * Have it begin again as soon as Slurm finds room for it: returns when it waits for
- * that, or after a minute of coming to its end.  Returns enum ck_exit.
+ * that, or after a minute of coming to its end.  @nodes: on these and no others; ""
+ * for any; NULL for what it was submitted with.  Returns enum ck_exit.
  */
-int requeue(const struct deadline *d, const char *id);
+int requeue(const struct deadline *d, const char *id, const char *nodes);
+/* The same for one that has been requeued, and waits. */
+int requeue_hasten(const struct deadline *d, const char *id, const char *nodes);
 
 #endif

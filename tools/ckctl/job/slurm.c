@@ -301,7 +301,7 @@ int slurm_become(uid_t uid, const char *job)
 	if (geteuid() == uid)
 		return CK_OK;
 	if (geteuid() != 0)
-		return fail(CK_PERM, "job %s belongs to user %u: only they and root can checkpoint it",
+		return fail(CK_PERM, "job %s belongs to user %u: it is for them and root to say what becomes of it",
 			    job, uid);
 	pw = getpwuid(uid);
 	if (!pw)
