@@ -148,6 +148,28 @@ damaged() {
 		from_the_beginning "damage"
 }
 
+# One of the parts that a step needs: then nothing of it can be used.
+part_removed() {
+	alone part && create && rm "$(find "$images/$job.ckpt" -path '*/0/*' -name 'pages*' | head -n 1)" &&
+		as_user scontrol requeue "$job" && goes_on && from_the_beginning "cannot continue"
+}
+
+# The memory of one task: it is not begun anew beside another that goes on.
+task_damaged() {
+	local file
+	begin task -N2 -n2 <<-'END' || return
+		#!/bin/bash
+		echo begin
+		srun ./rounds.py 200 0 2>srun.err
+		echo "end $?"
+	END
+	rounds_await 2 10 && create || return
+	file=$(find "$images/$job.ckpt" -path '*/0/node1.ckpt/*' -name 'pages*' -size +8k | head -n 1)
+	printf 'damage' | dd of="$file" bs=1 seek=5000 conv=notrunc status=none && as_user scontrol requeue "$job" && goes_on &&
+		job_await "$job" COMPLETED && script_undisturbed begin "end 1" || return
+	grep "task 1 of step $job.0 cannot continue .* it ends here" srun.err || { why "that is not said: $(cat srun.err)"; return 1; }
+}
+
 none_drained() { sinfo -N; ! sinfo -h -N -o %T | grep drain; }
 
 run "scontrol requeue: batch shell and step continue" requeued
@@ -159,5 +181,7 @@ run "three steps one after the other and two in the background, a checkpoint in 
 run "the image was removed: from the beginning, and that is said" removed
 run "no checkpoint was made yet" none_yet
 run "the image is damaged" damaged
+run "a part of the image was removed" part_removed
+run "the memory of one task is damaged: it ends, and the script hears of it" task_damaged
 check "no node was drained" none_drained
 finish

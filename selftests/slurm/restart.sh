@@ -53,9 +53,15 @@ time_limit() {
 	restart 0 "$job" && says "^restarted $job from $images/$job.ckpt" && two_continued "$job"
 }
 
+# At once: its tasks may still be about to end.
 cancelled() {
-	two_tasks cancelled && as_user scancel "$job" && job_await "$job" CANCELLED && restart 0 "$job" ImageDir=images &&
+	two_tasks cancelled && as_user scancel "$job" && restart 0 "$job" ImageDir=images && says "^restarted $job from" &&
 		two_continued "$job"
+}
+
+# After it was requeued and held.
+held() {
+	two_tasks held && as_user scontrol requeuehold "$job" && job_await "$job" PENDING && restart 0 "$job" && two_continued "$job"
 }
 
 # The program of the first step is not there any more when the second one fails.
@@ -76,9 +82,9 @@ later_step() {
 		script_undisturbed "first 0" "second 0" "third 0"
 }
 
-completed() {
-	two_tasks completed && job_await "$job" COMPLETED && restart 0 "$images/$job.ckpt" && job_await "$job" "RUNNING|COMPLETED" &&
-		two_continued "$job"
+by_root() {
+	two_tasks completed && job_await "$job" COMPLETED && ckctl restart "$images/$job.ckpt" >said && cat said &&
+		says "^restarted $job from" && job_await "$job" "RUNNING|PENDING" && two_continued "$job"
 }
 
 node_lost() {
@@ -168,7 +174,8 @@ a_step() { rm -rf images/*; step images; }
 run "the time limit, then ckctl restart: the same job continues" time_limit
 run "scancel, then ckctl restart" cancelled
 run "the failure of a later step, then ckctl restart" later_step
-run "a completed job, by the path of its image" completed
+run "a job that is requeued and held" held
+run "a completed job, by root and the path of its image" by_root
 run "a job that cannot be requeued continues under another id" not_requeued
 run "a job whose node was lost" node_lost
 run "StickToNodes: on the node where the checkpoint was made" stick_same

@@ -24,14 +24,17 @@ static const struct job_part parts[] = {
 
 int synthetic_job_fill(struct job_image_writer *w, uint32_t seed, struct image_meta *meta)
 {
-	char record[64], path[4600];
+	char record[160], path[4600];
 	size_t i;
 	int rc = job_image_step(job_image_dir(w), "batch");
 
 	memset(meta, 0, sizeof(*meta));
 	if (rc == CK_OK)
 		rc = job_image_step(job_image_dir(w), "0");
-	snprintf(record, sizeof(record), "{\"seed\": %u, \"job\": {\"JobName\": \"test\"}}", seed);
+	/* Rank 3 of step 0 has ended. */
+	snprintf(record, sizeof(record), "{\"seed\": %u, \"job\": {\"JobName\": \"test\"}, \"steps\": "
+		 "[{\"StepId\": \"5.batch\", \"Tasks\": \"1\"}, {\"StepId\": \"5.0\", \"Tasks\": \"4\"}]}",
+		 seed);
 	if (rc == CK_OK)
 		rc = job_image_put(w, DIR_RECORD, record, strlen(record));
 	if (rc == CK_OK)

@@ -149,8 +149,7 @@ static const struct job_task *task_of(const struct job_part *part, uint32_t rank
 	return NULL;
 }
 
-/* How many tasks the step had, those that had ended among them. */
-static uint32_t tasks_of(const struct source *s)
+uint32_t source_tasks(const struct source *s)
 {
 	const json_t *steps = json_object_get(s->job->record, "steps"), *step;
 	const char *id, *dot, *tasks;
@@ -175,7 +174,7 @@ int source_find(struct source *s, uint32_t rank, bool *ended)
 	for (i = 0; i < s->job->nr_parts && !s->part; i++)
 		if (strcmp(s->job->parts[i].step, s->step) == 0 && task_of(&s->job->parts[i], rank))
 			s->part = &s->job->parts[i];
-	*ended = !s->part && rank < tasks_of(s);
+	*ended = !s->part && rank < source_tasks(s);
 	return s->part || *ended ? CK_OK : fail(CK_NOTFOUND, "there was no such task of step %s",
 						s->step);
 }
