@@ -1,28 +1,187 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# timeout=1500
+# timeout=1800
 # shellcheck disable=SC2317 # check() calls the functions
 #
-# Jobs that Slurm requeues go on from their images, without anyone typing.
+# Jobs that Slurm requeues continue from their images without anyone typing.
 
 # shellcheck source=selftests/slurm/lib.sh
 . "$(dirname "$0")/lib.sh"
 # shellcheck source=selftests/slurm/lib-restart.sh
 . "$here/slurm/lib-restart.sh"
 
-# Nobody's image is where it was: what comes before the line is of no account.
-requeued() {
-	begin requeued -N2 --ntasks-per-node=2 <<-'END' || return
+# ---- whatever made Slurm requeue them ----
+
+# A batch job of four tasks on two nodes, after its checkpoint.
+four_tasks() {	# NAME SBATCH-OPTION…
+	begin "$1" -N2 --ntasks-per-node=2 "${@:2}" <<-'END' || return
 		#!/bin/bash
 		echo "begin of $SLURM_JOB_ID"
-		srun ./rounds.py 150 7 2>srun.err
+		srun ./rounds.py 300 7 2>srun.err
 		echo "end $?"
 		exit 5
 	END
-	rounds_await 4 20 && create && rounds_await 4 40 && scontrol requeue "$job" && goes_on || return
-	job_await "$job" FAILED && [ "$(job_field "$job" ExitCode)" = 5:0 ] || return
-	as_if_undisturbed "begin of $job" 4 150 "end 7"
+	rounds_await 4 20 && create && rounds_await 4 40
+}
+four_continued() {
+	ended_with FAILED 5 && tasks_undisturbed 4 300 && script_undisturbed "begin of $job" "end 7"
 }
 
-run "scontrol requeue: the batch shell and its step go on from the image" requeued
+requeued() {
+	four_tasks requeued && as_user scontrol requeue "$job" && goes_on && four_continued
+}
+
+node_off() {
+	four_tasks off && node-off node1 && node_await node1 'down*' && job_await "$job" PENDING && node-on node1 &&
+		goes_on && four_continued
+}
+
+# The batch shell itself, on the node that is left.
+other_node() {
+	begin elsewhere -N1 -n2 -w node1 <<-'END' || return
+		#!/bin/bash
+		for i in 1 2; do
+			n=$((n + i))
+			srun ./rounds.py 120 0 2>srun.err
+			echo "end $i on $(hostname) for $SLURMD_NODENAME: $n $?"
+		done
+	END
+	rounds_await 2 20 && create && as_user scontrol update jobid="$job" ReqNodeList= 2>/dev/null
+	node-off node1 && node_await node1 'down*' && job_await "$job" PENDING && as_user scontrol update jobid="$job" ReqNodeList= &&
+		goes_on && job_await "$job" COMPLETED
+	node-on node1
+	[ ! -s "$reason" ] && script_undisturbed "end 1 on node0 for node1: 1 0" "end 2 on node0 for node1: 3 0"
+}
+
+preempted() {
+	local urgent
+	four_tasks preempted --exclusive && urgent=$(as_user sbatch --parsable -p urgent -N2 --exclusive -o /dev/null --wrap true) || return
+	job_await "$urgent" COMPLETED && [ "$(job_field "$job" Restarts)" = 1 ] && goes_on && four_continued
+}
+
+# Its tasks get the job's signals as any others, and its end is known to Slurm.
+controlled() {
+	begin controlled -n1 <<-'END' || return
+		#!/bin/bash
+		trap 'echo "script"' USR1
+		srun python3 -c '
+		import os, signal, time
+		signal.signal(signal.SIGUSR1, lambda *_: open("got", "w"))
+		open("started", "w")
+		while True: time.sleep(60)' 2>/dev/null &
+		while ! wait; do :; done
+	END
+	rm -f got started
+	file_await started && create && as_user scontrol requeue "$job" && goes_on && steps_await 1 || return
+	slot_ready() { [ "$(tasks_in 0)" -ge 2 ]; }
+	await "$wait_s" slot_ready && as_user scancel --signal=USR1 "$job" && file_await got || return
+	[ -z "$(pgrep -f 'rounds.py')" ] && as_user scancel "$job" && job_await "$job" CANCELLED && ! pgrep -x ckpt-job-task
+}
+steps_await() { await "$wait_s" has_step "$1"; }
+has_step() { [ "$(squeue -h -s -j "$job" -o %i | grep -c '\.[0-9]')" -ge "$1" ]; }
+tasks_in() { cat /sys/fs/cgroup/system.slice/*/job_"$job"/step_"$1"/user/*/cgroup.procs 2>/dev/null | wc -l; }
+
+# ---- batch scripts ----
+
+# What the shell knows, which step is running, and what runs beside it.
+three_steps() {
+	begin steps -n2 -N1 <<-'END' || return
+		#!/bin/bash
+		words=(one two "three four") sum=0
+		for i in 1 2 3; do
+			srun ./rounds.py 120 $i "step$i" 2>>srun.err
+			sum=$((sum * 10 + $?))
+			echo "after step $i: $sum ${words[i - 1]}"
+		done
+		srun -n1 --overlap ./rounds.py 120 4 left 2>>srun.err & left=$!
+		srun -n1 --overlap ./rounds.py 120 5 right 2>>srun.err & right=$!
+		wait $left; echo "left $?"
+		wait $right; echo "right $?"
+		exit $sum
+	END
+	rm -f step[0-9].* left.* right.*
+	for tag in step1 step2 step3 left; do
+		rounds_await 1 15 $tag && { [ $tag != left ] || rounds_await 1 15 right; } && create && rounds_await 1 25 $tag &&
+			as_user scontrol requeue "$job" && goes_on || return
+	done
+	ended_with FAILED 123 || return
+	for tag in step1 step2 step3; do tasks_undisturbed 2 120 $tag || return; done
+	tasks_undisturbed 1 120 left && tasks_undisturbed 1 120 right && script_undisturbed "after step 1: 1 one" \
+		"after step 2: 12 two" "after step 3: 123 three four" "left 4" "right 5"
+}
+
+# ---- images that are of no use ----
+
+from_the_beginning() {	# SENTENCE: it is said, and all is done once more
+	job_await "$job" COMPLETED || return
+	grep -h "^ckctl: .*starts from the beginning" ./*.out | tee said
+	[ "$(wc -l <said)" = 1 ] && grep -q "$1" said || { why "that is not said, or not once: $(cat said)"; return 1; }
+	[ "$(grep -ch "^begin" ./*.out)" = 2 ] && [ "$(grep -ch "^end 0" ./*.out)" = 1 ] ||
+		{ why "it has not begun anew: $(grep -v round ./*.out)"; return 1; }
+	[ "$(job_field "$job" Restarts)" = 1 ] || { why "it was requeued $(job_field "$job" Restarts) times"; return 1; }
+}
+
+alone() {
+	begin "$1" -n1 <<-'END' || return
+		#!/bin/bash
+		echo begin
+		srun ./rounds.py 200 0 2>srun.err
+		echo "end $?"
+	END
+	rounds_await 1 10
+}
+
+removed() {
+	alone removed && create && rm -r "$images/$job.ckpt" && as_user scontrol requeue "$job" && goes_on &&
+		from_the_beginning "there is no image"
+}
+
+none_yet() {
+	alone none && as_user scontrol requeue "$job" && goes_on && from_the_beginning "no checkpoint"
+}
+
+damaged() {
+	local file
+	alone damaged && create || return
+	file=$(find "$images/$job.ckpt" -path '*/batch/*' -name 'pages*' -size +8k | head -n 1)
+	printf 'damage' | dd of="$file" bs=1 seek=5000 conv=notrunc status=none && as_user scontrol requeue "$job" && goes_on &&
+		from_the_beginning "damage"
+}
+
+# One of the parts that a step needs: then nothing of it can be used.
+part_removed() {
+	alone part && create && rm "$(find "$images/$job.ckpt" -path '*/0/*' -name 'pages*' | head -n 1)" &&
+		as_user scontrol requeue "$job" && goes_on && from_the_beginning "cannot continue"
+}
+
+# The memory of one task: it is not begun anew beside another that goes on.
+task_damaged() {
+	local file
+	begin task -N2 -n2 <<-'END' || return
+		#!/bin/bash
+		echo begin
+		srun ./rounds.py 200 0 2>srun.err
+		echo "end $?"
+	END
+	rounds_await 2 10 && create || return
+	file=$(find "$images/$job.ckpt" -path '*/0/node1.ckpt/*' -name 'pages*' -size +8k | head -n 1)
+	printf 'damage' | dd of="$file" bs=1 seek=5000 conv=notrunc status=none && as_user scontrol requeue "$job" && goes_on &&
+		job_await "$job" COMPLETED && script_undisturbed begin "end 1" || return
+	grep "task 1 of step $job.0 cannot continue .* it ends here" srun.err || { why "that is not said: $(cat srun.err)"; return 1; }
+}
+
+none_drained() { sinfo -N; ! sinfo -h -N -o %T | grep drain; }
+
+run "scontrol requeue: batch shell and step continue" requeued
+run "a node of a two-node job of 4 tasks is switched off" node_off
+run "a batch shell whose node is switched off continues on another" other_node
+run "preemption by a job of the partition urgent" preempted
+run "signals and scancel reach a job that continues" controlled
+run "three steps one after the other and two in the background, a checkpoint in the middle of each" three_steps
+run "the image was removed: from the beginning, and that is said" removed
+run "no checkpoint was made yet" none_yet
+run "the image is damaged" damaged
+run "a part of the image was removed" part_removed
+run "the memory of one task is damaged: it ends, and the script hears of it" task_damaged
+check "no node was drained" none_drained
 finish

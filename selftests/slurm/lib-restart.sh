@@ -64,7 +64,7 @@ rounds_await() {	# NR ROUNDS [TAG]
 
 # Slurm has it wait for two minutes after a requeue, which its owner may cut short.
 goes_on() {
-	job_await "$job" PENDING && as_user scontrol update jobid="$job" StartTime=now && job_await "$job" "RUNNING|COMPLETING|COMPLETED|FAILED"
+	job_await "$job" PENDING && as_user scontrol update jobid="$job" StartTime=now && job_await "$job" "RUNNING|COMPLETED|FAILED"
 }
 
 undisturbed() {	# NR ROUNDS [TAG]: what the tasks print
@@ -84,14 +84,26 @@ same() {	# WHAT FILE EXPECTED
 	return 1
 }
 
-# The lines of each task in their order, the script's before and after them; and the files of
-# the tasks' own.
-as_if_undisturbed() {	# FIRST-LINE NR ROUNDS LAST-LINE
-	local out
-	out=$(ls ./*.out)
-	undisturbed "$2" "$3" >expected
-	same "the beginning" <(head -n 1 "$out") <(echo "$1") && same "the end" <(tail -n 1 "$out") <(echo "$4") &&
-		same "the output" <(sed '1d;$d' "$out" | sort -s -k2,2n) expected && same "what is in files" <(cat task.*) expected
+# The lines of each task in their order, and what is in the files of their own.
+tasks_undisturbed() {	# NR ROUNDS [TAG]
+	local tag=${3:-task}
+	undisturbed "$1" "$2" "$tag" >expected
+	same "the output" <(grep -h "^$tag [0-9]* round" ./*.out | sort -s -k2,2n) expected &&
+		same "what is in files" <(cat "$tag".*) expected
+}
+
+# The lines of the script itself, and nothing of anybody else.
+script_undisturbed() {	# LINE…
+	same "the output of the script" <(grep -hv "^[a-z0-9]* [0-9]* round [0-9]*: [0-9]*$" ./*.out) <(printf '%s\n' "$@")
+}
+
+ended_with() {	# STATE-PATTERN EXIT-STATUS
+	local code
+	job_await "$job" "$1" || return
+	code=$(job_field "$job" ExitCode)
+	[ "$code" = "$2:0" ] && return
+	why "the job's exit code is $code"
+	return 1
 }
 
 run() {	# DESCRIPTION FUNCTION

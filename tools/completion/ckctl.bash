@@ -8,7 +8,7 @@ _ckctl_options() {	# COMMAND: its long options
 	create) echo "$all --cgroup= --name= --image-dir= --max-wait= --keep= --kill --leave-frozen" \
 		"--stop --stream ImageDir= MaxWait=" ;;
 	restart) echo "$all --checkpoint= --detach --force --image-dir= --keep= --name= --pid-namespace=" \
-		"--pidfile= ImageDir=" ;;
+		"--pidfile= --stick-to-nodes ImageDir= StickToNodes" ;;
 	check | thaw) echo "$all --cgroup=" ;;
 	core) echo "$all --output=" ;;
 	status) echo "$all --state-table" ;;

@@ -23,6 +23,8 @@
 #include "policy.h"
 #include "slot/story.h"
 
+#define LOOK_AGAIN_MS	500
+
 struct again {
 	const struct restart_job_request *req;
 	struct deadline deadline;
@@ -210,7 +212,10 @@ static int find_nodes(struct again *a)
 
 /* ---- under its own id ---- */
 
-/* For a requeued job Slurm empties its output files, unless it was told to append. */
+/*
+ * For a requeued job Slurm empties its output files, unless it was told to append:
+ * by the job itself, or by the plugin, which does that for jobs with a directory.
+ */
 static bool keeps_output(const struct again *a)
 {
 	const struct job_image *image = a->parts.job;
@@ -218,7 +223,9 @@ static bool keeps_output(const struct again *a)
 							"SLURM_OPEN_MODE") : NULL;
 	const char *output = slurm_field(json_object_get(image->record, "job"), "StdOut");
 
-	return (mode && *mode == 'a') || (output && strcmp(output, "/dev/null") == 0);
+	if (output && strcmp(output, "/dev/null") == 0)
+		return true;
+	return mode ? *mode == 'a' : *a->entry.image_dir != '\0';
 }
 
 /* An earlier StickToNodes is of no account any more. */
@@ -332,16 +339,43 @@ static int submit_again(struct again *a)
 
 /* ---- all of it ---- */
 
+/* Who has just cancelled it need not know that this takes a moment: how long, the site decides. */
+static int await_end(struct again *a)
+{
+	int rc = CK_OK, ready;
+
+	while (!rc && a->known && strcmp(state_of(a->known), "COMPLETING") == 0) {
+		/* Slurm tells nobody when it is. */
+		rc = deadline_poll(&a->deadline, NULL, 0, LOOK_AGAIN_MS, &ready);
+		json_decref(a->known);
+		ask(a, a->id, &a->known);
+	}
+	return rc;
+}
+
+/* It waits already, perhaps held, or for the time that Slurm has set. */
+static int let_go(struct again *a)
+{
+	const char *priority = slurm_field(a->known, "Priority");
+	int rc = choose(a);
+
+	if (!rc)
+		rc = requeue_hasten(&a->deadline, a->id, nodes_for(a));
+	if (!rc && priority && strcmp(priority, "0") == 0)
+		rc = requeue_release(&a->deadline, a->id);
+	return rc;
+}
+
 static int go_on(struct again *a)
 {
 	bool taken = false;
-	int rc;
+	int rc = await_end(a);
 
-	if (a->known && strcmp(state_of(a->known), "PENDING") == 0) {
-		rc = choose(a);
-		return rc ? rc : requeue_hasten(&a->deadline, a->id, nodes_for(a));
-	}
-	if (a->known && !is_over(a->known) && strcmp(state_of(a->known), "COMPLETING") != 0)
+	if (rc)
+		return rc;
+	if (a->known && strcmp(state_of(a->known), "PENDING") == 0)
+		return let_go(a);
+	if (a->known && !is_over(a->known))
 		return fail(CK_BUSY, "job %s is %s: cancel it first, or have \"ckctl requeue\" take it back "
 			    "to its last checkpoint", a->id, state_of(a->known));
 	rc = check_successor(a);

@@ -115,6 +115,16 @@ int requeue_hasten(const struct deadline *d, const char *id, const char *nodes)
 	return CK_OK;
 }
 
+int requeue_release(const struct deadline *d, const char *id)
+{
+	const char *const argv[] = { "scontrol", "release", id, NULL };
+	char *out = NULL;
+	int rc = slurm_run(d, argv, &out, NULL);
+
+	free(out);
+	return rc;
+}
+
 int requeue(const struct deadline *d, const char *id, const char *nodes)
 {
 	const char *const argv[] = { "scontrol", "requeue", id, NULL };

@@ -17,5 +17,7 @@ int requeue_check(const char *id, const json_t *job);
 int requeue(const struct deadline *d, const char *id, const char *nodes);
 /* The same for one that has been requeued, and waits. */
 int requeue_hasten(const struct deadline *d, const char *id, const char *nodes);
+/* One that is held waits no longer. */
+int requeue_release(const struct deadline *d, const char *id);
 
 #endif

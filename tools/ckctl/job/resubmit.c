@@ -207,7 +207,7 @@ static size_t keep_own(char **env, size_t n)
 	for (var = environ; *var && n < 3; var++)
 		for (i = 0; i < 3; i++)
 			if (strncmp(*var, names[i], strlen(names[i])) == 0)
-				env[n++] = *var;
+				env[n++] = strdup(*var);
 	return n;
 }
 
@@ -233,13 +233,22 @@ char **resubmit_environment(const struct resubmit *r)
 	for (pos = 0; recorded && pos < len; pos += strlen(recorded + pos) + 1) {
 		snprintf(name, sizeof(name), "%.*s", (int)strcspn(recorded + pos, "="), recorded + pos);
 		if (!environ_is_launch(name) && !is_ours(recorded + pos))
-			env[n++] = r->image->environ + pos;
+			env[n++] = strdup(recorded + pos);
 	}
 	n = add_variable(env, n, TASK_ENV_SUBMITTED, r->from);
 	n = add_variable(env, n, "SBATCH_CHECKPOINT_DIR", r->image_dir);
 	snprintf(interval, sizeof(interval), "0:%ju", (uintmax_t)r->interval_s);
 	add_variable(env, n, "SBATCH_CHECKPOINT", r->interval_s ? interval : NULL);
 	return env;
+}
+
+void resubmit_environment_free(char **env)
+{
+	char **var;
+
+	for (var = env; var && *var; var++)
+		free(*var);
+	free(env);
 }
 
 /* ---- the script ---- */
@@ -353,7 +362,7 @@ int resubmit(const struct deadline *d, const struct resubmit *r, char *id, size_
 	if (fd >= 0)
 		close(fd);
 	free(out);
-	free(env);
+	resubmit_environment_free(env);
 	json_decref(words);
 	json_decref(options);
 	return rc;

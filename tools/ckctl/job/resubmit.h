@@ -27,8 +27,9 @@ struct resubmit {
  * What it shows of no job, such as --signal, is known only where the script says it.
  */
 json_t *resubmit_options(const json_t *job, const struct resubmit *r);
-/* NAME=VALUE for sbatch, NULL at the end; the strings are not all its own. */
+/* NAME=VALUE for sbatch, NULL at the end. */
 char **resubmit_environment(const struct resubmit *r);
+void resubmit_environment_free(char **env);
 /* The number of the new job.  Returns enum ck_exit. */
 int resubmit(const struct deadline *d, const struct resubmit *r, char *id, size_t size);
 

@@ -75,6 +75,7 @@ static void choose(struct origin *o, const char *image)
 
 	o->own = true;
 	registry_read(o->cluster, o->job, &entry);
+	o->expected = *entry.image_dir;
 	if (*entry.restart_from) {
 		chosen = entry.restart_from;
 	} else if (is_there(entry.image)) {
@@ -154,9 +155,30 @@ static int check_job(const struct origin *o, const struct source *s)
 	return check_script(o, s);
 }
 
+/*
+ * The script comes first, and its steps, which it starts later, must then go on as
+ * well: where one of them could not, nothing does.  What is in their memory is
+ * proved by each of them.
+ */
+static int check_steps(const struct source *s)
+{
+	struct image *image;
+	size_t i;
+	int rc = CK_OK;
+
+	for (i = 0; i < s->job->nr_parts && !rc; i++) {
+		rc = job_image_part(s->job, &s->job->parts[i], &image);
+		if (!rc)
+			image_close(image);
+	}
+	return rc;
+}
+
 int origin_open(const struct origin *o, struct source *s)
 {
 	int rc = o->batch ? source_open_batch(s, o->image) : source_open_step(s, o->image);
 
-	return rc || !o->batch ? rc : check_job(o, s);
+	if (!rc && o->batch)
+		rc = check_job(o, s);
+	return rc || !o->batch ? rc : check_steps(s);
 }

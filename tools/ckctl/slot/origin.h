@@ -19,6 +19,7 @@ struct origin {
 	char cluster[256], node[65];
 	char image[PATH_MAX];		/* "": there is nothing to continue from */
 	bool own;			/* which must be of this very job */
+	bool expected;			/* it was to be checkpointed: that there is none is worth a word */
 	const char *script;		/* of a batch job: its file */
 };
 

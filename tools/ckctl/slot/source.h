@@ -32,6 +32,8 @@ int source_open_step(struct source *s, const char *path);
 /* The part with the task of that rank; *@ended: that task had ended, while others of its step
  * had not. */
 int source_find(struct source *s, uint32_t rank, bool *ended);
+/* How many tasks the step had, those that had ended among them. */
+uint32_t source_tasks(const struct source *s);
 /* The processes of that task, once it was found. */
 int source_image(const struct source *s, uint32_t rank, struct image **image);
 /* The newest manifest is another one by now: what failed may be because of that. */

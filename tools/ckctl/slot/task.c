@@ -181,6 +181,12 @@ static void obey(const struct slot *s)
 	sigprocmask(SIG_SETMASK, &s->signals, NULL);
 }
 
+/* Beside others of its step that go on, it would do what all of them have done already. */
+static bool has_others(const struct slot *s)
+{
+	return s->source.job && !s->own.batch && source_tasks(&s->source) > 1;
+}
+
 static void tell(struct slot *s, const char *why)
 {
 	snprintf(s->story.sentence, sizeof(s->story.sentence), "%s", why);
@@ -188,8 +194,9 @@ static void tell(struct slot *s, const char *why)
 	if (s->source.job && s->story.failures < MAX_FAILURES && !s->tried)
 		s->story.failures++;
 	write_story(s);
-	fail(CK_FAILED, "%s cannot continue from %s: %s; it starts from the beginning", s->own.title,
-	     *s->source.path ? s->source.path : s->own.image, why);
+	fail(CK_FAILED, "%s cannot continue from %s: %s; it %s", s->own.title,
+	     *s->source.path ? s->source.path : s->own.image, why, has_others(s) ?
+	     "ends here, as the others of its step go on" : "starts from the beginning");
 }
 
 static int from_the_start(const struct slot *s)
@@ -236,6 +243,10 @@ int slot_run(const struct slot_request *req)
 	if (rc) {
 		obey(&s);
 		tell(&s, why);
+		if (has_others(&s))
+			_exit(CK_FAILED);
+	} else if (s.own.expected) {
+		fail(CK_NOTFOUND, "%s has no checkpoint yet; it starts from the beginning", s.own.title);
 	}
 	sigprocmask(SIG_SETMASK, &s.signals, NULL);
 	return from_the_start(&s);

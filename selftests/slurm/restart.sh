@@ -1,0 +1,186 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+# timeout=1800
+# shellcheck disable=SC2317 # check() calls the functions
+#
+# ckctl restart of batch jobs, and srun --restart-dir of steps: jobs that have
+# ended, however they did, continue from their images when somebody says so.
+
+# shellcheck source=selftests/slurm/lib.sh
+. "$(dirname "$0")/lib.sh"
+# shellcheck source=selftests/slurm/lib-restart.sh
+. "$here/slurm/lib-restart.sh"
+
+restart() {	# STATUS ARGUMENT…: of ckctl restart; its output is in the file said
+	local status=0 expected=$1
+	shift
+	as_user ckctl restart "$@" >said 2>&1 || status=$?
+	cat said
+	[ "$status" = "$expected" ] && return
+	why "ckctl restart $* ended with status $status instead of $expected: $(cat said)"
+	return 1
+}
+says() { grep -qE -- "$1" said || { why "it does not say \"$1\": $(cat said)"; return 1; }; }
+
+two_tasks() {	# NAME SBATCH-OPTION…
+	begin "$1" -N1 -n2 "${@:2}" <<-'END' || return
+		#!/bin/bash
+		echo "begin of $SLURM_JOB_ID"
+		srun ./rounds.py 200 3 2>srun.err
+		echo "end $?"
+	END
+	rounds_await 2 20 && create && rounds_await 2 40
+}
+two_continued() {
+	ended_with COMPLETED 0 && tasks_undisturbed 2 200 && script_undisturbed "begin of $1" "end 3"
+}
+
+# ---- the ends of a job ----
+
+# It is over a while before the limit comes, which is a minute at least.
+time_limit() {
+	begin limit -N1 -n2 --time=1 <<-'END' || return
+		#!/bin/bash
+		echo "begin of $SLURM_JOB_ID"
+		srun ./rounds.py 200 3 2>srun.err
+		echo "end $?"
+		while [ ! -e go-on ]; do sleep 0.2; done
+	END
+	rm -f go-on
+	rounds_await 2 20 && create || return
+	await $((wait_s * 2)) job_is "$job" TIMEOUT || { why "the limit does not come"; return 1; }
+	as_user touch go-on
+	restart 0 "$job" && says "^restarted $job from $images/$job.ckpt" && two_continued "$job"
+}
+
+# At once: its tasks may still be about to end.
+cancelled() {
+	two_tasks cancelled && as_user scancel "$job" && restart 0 "$job" ImageDir=images && says "^restarted $job from" &&
+		two_continued "$job"
+}
+
+# After it was requeued and held.
+held() {
+	two_tasks held && as_user scontrol requeuehold "$job" && job_await "$job" PENDING && restart 0 "$job" && two_continued "$job"
+}
+
+# The program of the first step is not there any more when the second one fails.
+later_step() {
+	begin later -N1 -n2 <<-'END' || return
+		#!/bin/bash
+		srun ./rounds.py 60 0 first 2>srun.err
+		echo "first $?"
+		srun ./rounds.py 120 0 2>>srun.err
+		echo "second $?"
+		srun -n1 ./third || exit 9
+		echo "third $?"
+	END
+	rm -f first.* third
+	rounds_await 2 20 && create && ended_with FAILED 9 || return
+	as_user ln -s /bin/true third
+	restart 0 "$job" && ended_with COMPLETED 0 && tasks_undisturbed 2 60 first && tasks_undisturbed 2 120 &&
+		script_undisturbed "first 0" "second 0" "third 0"
+}
+
+by_root() {
+	two_tasks completed && job_await "$job" COMPLETED && ckctl restart "$images/$job.ckpt" >said && cat said &&
+		says "^restarted $job from" && job_await "$job" "RUNNING|PENDING" && two_continued "$job"
+}
+
+node_lost() {
+	two_tasks lost -w node1 --no-requeue && node-off node1 && node_await node1 'down*' && job_await "$job" NODE_FAIL
+	node-on node1 || return
+	[ ! -s "$reason" ] && continued_as_another
+}
+
+# ---- under another id ----
+
+continued_as_another() {
+	local former=$job
+	restart 0 --json "$former" || return
+	job=$(python3 -c 'import json; print(json.load(open("said"))["job"])')
+	[ "$job" != "$former" ] || { why "it has the same id"; return 1; }
+	grep -q "\"goes_on_as\": \"$job\"" "$CKPT_SHARE/home/user/.ckpt/jobs/ckpt/$former.json" || { why "the new id is not recorded"; return 1; }
+	[ "$(job_field "$job" JobName)" = "$(job_field "$former" JobName)" ] && job_await "$job" "RUNNING|COMPLETED" || return
+	restart 10 "$former" && says "goes on as job $job" || [ "$(job_field "$job" JobState)" = COMPLETED ] || return
+	: >"$reason"
+	two_continued "$former"
+}
+
+not_requeued() {
+	two_tasks another --no-requeue && as_user scancel "$job" && job_await "$job" CANCELLED && continued_as_another
+}
+
+# Slurm knows nothing of it any more, and its image was moved.
+forgotten() {
+	two_tasks forgotten && as_user scancel "$job" && job_await "$job" CANCELLED || return
+	forgot() { ! scontrol show job "$job" >/dev/null 2>&1; }
+	sed -i 's/^SlurmUser=/MinJobAge=2\n&/' /etc/slurm/slurm.conf && scontrol reconfigure && await 120 forgot || { why "Slurm does not forget"; return 1; }
+	as_user mkdir -p moved && mv "$images/$job.ckpt" moved
+	restart 9 "$job" && says "no image of job $job" || return
+	local former=$job
+	restart 0 "$former" ImageDir=moved && says "^restarted $former as [0-9]* from $work/moved/$former.ckpt" || return
+	job=$(sed -n 's/.* as \([0-9]*\) from .*/\1/p' said)
+	job_await "$job" "RUNNING|COMPLETED" && two_continued "$former"
+	local rc=$?
+	sed -i '/^MinJobAge=2$/d' /etc/slurm/slurm.conf && scontrol reconfigure
+	return $rc
+}
+
+# ---- StickToNodes ----
+
+stick_same() {
+	two_tasks stick -x node0 && as_user scancel "$job" && job_await "$job" CANCELLED && restart 0 "$job" StickToNodes &&
+		job_await "$job" "RUNNING|COMPLETED" && [ "$(job_field "$job" BatchHost)" = node1 ] && two_continued "$job"
+}
+
+stick_down() {
+	two_tasks down -w node1 --no-requeue && as_user scancel "$job" && job_await "$job" CANCELLED || return
+	scontrol update nodename=node1 state=down reason="a test"
+	restart 10 "$job" --stick-to-nodes && says "node node1, where the checkpoint was made, is DOWN.* without StickToNodes"
+	scontrol update nodename=node1 state=resume
+}
+
+# ---- what is refused ----
+
+refused() {
+	two_tasks refused && restart 10 "$job" && says "is RUNNING" && restart 2 "$job" --detach && restart 9 4000000 &&
+		says "no image of job 4000000" || return
+	! runuser -u other -- env HOME="$CKPT_SHARE/home/other" ckctl restart "$job" >said 2>&1 && says "belongs to user" ||
+		return
+	as_user scancel "$job" && job_await "$job" CANCELLED || return
+	# Not by a copy of the image either.
+	cp -r "$images/$job.ckpt" /tmp && chmod -R a+rX /tmp/"$job".ckpt
+	! runuser -u other -- env HOME="$CKPT_SHARE/home/other" ckctl restart "/tmp/$job.ckpt" >said 2>&1 && cat said && says "belongs to|Permission|user" || return
+	as_user mkdir -p wrong && cp -r "$images/$job.ckpt" wrong/77.ckpt && chown -R user: wrong && restart 3 77 ImageDir=wrong &&
+		says "is the image of job $job"
+}
+
+# ---- steps ----
+
+step() {
+	local srun
+	rm -f task.*
+	as_user srun -n2 -N2 ./rounds.py 200 0 >first.txt 2>srun.err & srun=$!
+	rounds_await 2 20 && job=$(squeue -h -u user -o %A) && as_user ckctl create "$job.0" ImageDir=images && rounds_await 2 40 &&
+		as_user scancel "$job" && ! wait $srun || return
+	as_user env SLURM_RESTART_DIR="$1" srun -n2 -N2 ./rounds.py 200 0 >second.txt 2>second.err || { why "srun: $(cat second.err)"; return 1; }
+	undisturbed 2 200 >expected
+	same "what is in files" <(cat task.*) expected && [ "$(sort -u first.txt second.txt | sort -k2,2n -k4,4n | diff - expected)" = "" ] &&
+		[ "$(wc -l <second.txt)" -lt 400 ]
+}
+a_step() { rm -rf images/*; step images; }
+
+run "the time limit, then ckctl restart: the same job continues" time_limit
+run "scancel, then ckctl restart" cancelled
+run "the failure of a later step, then ckctl restart" later_step
+run "a job that is requeued and held" held
+run "a completed job, by root and the path of its image" by_root
+run "a job that cannot be requeued continues under another id" not_requeued
+run "a job whose node was lost" node_lost
+run "StickToNodes: on the node where the checkpoint was made" stick_same
+run "StickToNodes: that node is down" stick_down
+run "refused: a running job, another's image, one of another job" refused
+run "srun with SLURM_RESTART_DIR continues a step" a_step
+run "a job that Slurm has forgotten, whose image was moved" forgotten
+finish

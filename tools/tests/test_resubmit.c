@@ -1,0 +1,162 @@
+// SPDX-License-Identifier: GPL-2.0
+/* A job that is submitted once more: its options and environment, and the nodes it must have. */
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "image/jobimage.h"
+#include "job/node.h"
+#include "job/registry.h"
+#include "job/resubmit.h"
+#include "job/slurm.h"
+#include "out.h"
+#include "tap.h"
+
+static const char told[] =
+	"JobId=7 JobName=two words UserId=user(1000) Nice=0 Account=(null) QOS=high JobState=RUNNING "
+	"Requeue=1 Restarts=0 BatchFlag=1 TimeLimit=1-00:00:00 Partition=p ReqNodeList=(null) "
+	"ExcNodeList=node9 NodeList=node[0-1] NumNodes=2 NumCPUs=4 NumTasks=4 CPUs/Task=1 "
+	"NtasksPerN:B:S:C=2:0:*:* MinMemoryNode=1G MinTmpDiskNode=0 Features=(null) OverSubscribe=NO "
+	"Contiguous=0 Command=/w/job.sh WorkDir=/w Comment=a b=c StdErr=/w/7.out StdIn=/dev/null "
+	"StdOut=/w/50%.out Power= TresPerNode=gres:gpu:2\n";
+
+static const char environment[] = "HOME=/home/user\0SLURM_JOB_ID=7\0SLURM_CONF=/old\0WORK=a=b\0"
+	"SBATCH_CHECKPOINT=5\0CKPT_RESTART_IMAGE=/old.ckpt\0TMPDIR=/tmp/7\0SBATCH_ACCOUNT=me";
+
+static bool has(const json_t *options, const char *option)
+{
+	const json_t *item;
+	size_t i;
+
+	json_array_foreach(options, i, item)
+		if (strcmp(json_string_value(item), option) == 0)
+			return true;
+	return false;
+}
+
+static bool has_name(const json_t *options, const char *name)
+{
+	const json_t *item;
+	size_t i;
+
+	json_array_foreach(options, i, item)
+		if (strncmp(json_string_value(item), name, strlen(name)) == 0)
+			return true;
+	return false;
+}
+
+static void test_options(void)
+{
+	static const char *const expected[] = {
+		"--job-name=two words", "--qos=high", "--partition=p", "--time=1-00:00:00", "--ntasks=4",
+		"--mem=1G", "--exclude=node9", "--nodes=2", "--ntasks-per-node=2", "--exclusive",
+		"--requeue", "--comment=a b=c", "--chdir=/w", "--output=/w/50%%.out", "--error=/w/7.out",
+		"--input=/dev/null", "--open-mode=append", "--gres=gpu:2",
+	};
+	static const char *const absent[] = {
+		"--account", "--nice", "--tmp", "--constraint", "--contiguous", "--nodelist", "--array",
+		"--cpus-per-task",
+	};
+	json_t *list = slurm_parse(told), *options;
+	struct resubmit r = { .from = "/i/7.ckpt" };
+	size_t i;
+
+	options = resubmit_options(json_array_get(list, 0), &r);
+	for (i = 0; i < sizeof(expected) / sizeof(expected[0]); i++)
+		ok(has(options, expected[i]), "it is submitted with %s", expected[i]);
+	for (i = 0; i < sizeof(absent) / sizeof(absent[0]); i++)
+		ok(!has_name(options, absent[i]), "but without %s", absent[i]);
+	json_decref(options);
+	r.nodes = "node0,node3,node4";
+	r.nr_nodes = 3;
+	options = resubmit_options(json_array_get(list, 0), &r);
+	ok(has(options, "--nodelist=node0,node3,node4") && has(options, "--nodes=3"),
+	   "on these nodes and no others");
+	json_decref(options);
+	json_decref(list);
+}
+
+static bool in_environment(char **env, const char *variable)
+{
+	for (; *env; env++)
+		if (strcmp(*env, variable) == 0)
+			return true;
+	return false;
+}
+
+static void test_environment(void)
+{
+	struct job_image image = { .environ = (char *)environment, .environ_len = sizeof(environment) };
+	struct resubmit r = { .image = &image, .from = "/i/7.ckpt@2", .image_dir = "/i", .interval_s = 90 };
+	char **env, **var;
+	size_t nr = 0;
+
+	setenv("SLURM_CONF", "/new", 1);
+	env = resubmit_environment(&r);
+	for (var = env; *var; var++)
+		nr++;
+	ok(in_environment(env, "HOME=/home/user") && in_environment(env, "WORK=a=b") &&
+	   in_environment(env, "SBATCH_ACCOUNT=me"), "its own variables");
+	ok(in_environment(env, "SLURM_CONF=/new"), "how Slurm is reached now");
+	ok(in_environment(env, "CKPT_RESTART_IMAGE=/i/7.ckpt@2"), "what it continues from");
+	ok(in_environment(env, "SBATCH_CHECKPOINT_DIR=/i") && in_environment(env, "SBATCH_CHECKPOINT=0:90"),
+	   "its checkpoints");
+	ok(nr == 7, "and nothing of its former launch: %zu variables", nr);
+	resubmit_environment_free(env);
+}
+
+static int judge(const char *printed, const char *partition, char *sentence)
+{
+	int rc;
+
+	sentence[0] = '\0';
+	fail_capture(sentence, 512);
+	rc = node_judge(printed, "node1", partition);
+	fail_capture(NULL, 0);
+	return rc;
+}
+
+static void test_node(void)
+{
+	char s[512];
+
+	ok(judge("NodeName=node1 State=IDLE Partitions=p,urgent \n", "p", s) == CK_OK, "a node that is idle");
+	ok(judge("NodeName=node1 State=ALLOCATED+CLOUD Partitions=p \n", NULL, s) == CK_OK, "or at work");
+	ok(judge("Node node1 not found\n", "p", s) == CK_NOTFOUND && strstr(s, "no node node1 any more"),
+	   "one that is gone: %s", s);
+	ok(judge("NodeName=node1 State=DOWN* Partitions=p Reason=Not responding [slurm@now]\n", "p", s) ==
+	   CK_BUSY && strstr(s, "is DOWN* (Not responding"), "one that is down: %s", s);
+	ok(judge("NodeName=node1 State=IDLE* Partitions=p \n", "p", s) == CK_BUSY, "or does not answer");
+	ok(judge("NodeName=node1 State=MIXED+DRAIN Partitions=p \n", "p", s) == CK_BUSY, "or is drained");
+	ok(judge("NodeName=node1 State=IDLE Partitions=q,pp \n", "p", s) == CK_REFUSED &&
+	   strstr(s, "partition p"), "one of another partition: %s", s);
+}
+
+static void test_registry(void)
+{
+	char home[] = "/tmp/ckpt-test-XXXXXX", command[64];
+	struct registry_entry in = { .image_dir = "/i", .restart_from = "/i/7.ckpt@1" }, out;
+
+	if (!mkdtemp(home))
+		return;
+	setenv("HOME", home, 1);
+	strcpy(in.goes_on_as, "8");
+	ok(registry_write("c", "7", &in) == CK_OK && registry_read("c", "7", &out) == CK_OK &&
+	   strcmp(out.goes_on_as, "8") == 0 && strcmp(out.restart_from, "/i/7.ckpt@1") == 0,
+	   "under which id it goes on, and from what");
+	ok(registry_made("c", "7", "/i/7.ckpt") == CK_OK && registry_read("c", "7", &out) == CK_OK &&
+	   !*out.restart_from && strcmp(out.image, "/i/7.ckpt") == 0 && strcmp(out.image_dir, "/i") == 0,
+	   "until there is a newer image");
+	snprintf(command, sizeof(command), "rm -r %s", home);
+	ok(system(command) == 0, "cleaned up");
+}
+
+int main(void)
+{
+	test_options();
+	test_environment();
+	test_node();
+	test_registry();
+	return done();
+}
