@@ -59,7 +59,8 @@ install-slurm: ## install the Slurm plugin (SLURM_INCLUDE, SLURM_RELEASE, SLURM_
 	@mkdir -p build
 	flock build/.lock.tools $(MAKE) -C tools install-slurm
 
-uninstall: ## remove what install put there
+uninstall: ## remove what install and install-slurm put there
+	$(MAKE) -C tools uninstall-slurm
 	rm -f "$(DESTDIR)/lib/modules/$(KVER)/extra/ckpt.ko" "$(DESTDIR)$(PREFIX)/bin/ckctl" \
 		"$(DESTDIR)$(PREFIX)/libexec/ckpt-job-task" \
 		"$(DESTDIR)$(PREFIX)/share/man/man8/ckctl.8" "$(DESTDIR)$(PREFIX)/share/man/man5/ckpt.conf.5" \
