@@ -30,7 +30,7 @@ SLURM_PLUGINS += $(BUILD)/slurm/$1/ckpt.so
 $(BUILD)/slurm/$1/%.o: %.c
 	@mkdir -p $$(@D)
 	$$(say) CC "$$< (Slurm $1)"
-	$$(Q)$$(CC) $$(ALL_CFLAGS) -fPIC -isystem $2 -DCKPT_PREFIX='"$(PREFIX)"' $$(DEPEND) -c -o $$(new) $$< && $$(place)
+	$$(Q)$$(CC) $$(ALL_CFLAGS) -fPIC -isystem $2 $$(DEPEND) -c -o $$(new) $$< && $$(place)
 
 $(BUILD)/slurm/$1/ckpt.so: $(SLURM_SOURCES:%.c=$(BUILD)/slurm/$1/%.o) slurm/ckpt.map
 	$$(say) LD $$@
