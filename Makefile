@@ -48,20 +48,23 @@ selftests: ## build the test programs
 	@mkdir -p build
 	@[ ! -e selftests/Makefile ] || flock build/.lock.selftests $(MAKE) -C selftests all
 
-install: module tools ## install module, ckctl, manual page and completion (as root; DESTDIR, PREFIX)
+install: module tools ## install module, ckctl, library, manual page and completion (as root; DESTDIR, PREFIX)
 	install -D -m 0644 "$(MODULE)" "$(DESTDIR)/lib/modules/$(KVER)/extra/ckpt.ko"
 	$(MAKE) -C tools install
-	@# Packages (DESTDIR) do these two where they are installed.
+	@# Packages (DESTDIR) do these where they are installed.
 	[ -n "$(DESTDIR)" ] || depmod -a "$(KVER)"
+	[ -n "$(DESTDIR)" ] || ldconfig
 	[ -n "$(DESTDIR)" ] || setcap cap_checkpoint_restore+ep "$(PREFIX)/bin/ckctl"
 
 install-slurm: ## install the Slurm plugin (SLURM_INCLUDE, SLURM_RELEASE, SLURM_PLUGINDIR, SLURM_CONFDIR)
 	@mkdir -p build
 	flock build/.lock.tools $(MAKE) -C tools install-slurm
 
-uninstall: ## remove what install put there
+uninstall: ## remove what install and install-slurm put there
+	$(MAKE) -C tools uninstall-slurm
 	rm -f "$(DESTDIR)/lib/modules/$(KVER)/extra/ckpt.ko" "$(DESTDIR)$(PREFIX)/bin/ckctl" \
 		"$(DESTDIR)$(PREFIX)/libexec/ckpt-job-task" \
+		"$(DESTDIR)$(PREFIX)/lib/libckpt_self.so" "$(DESTDIR)$(PREFIX)/include/ckpt_self.h" \
 		"$(DESTDIR)$(PREFIX)/share/man/man8/ckctl.8" "$(DESTDIR)$(PREFIX)/share/man/man5/ckpt.conf.5" \
 		"$(DESTDIR)$(SYSCONFDIR)/ckpt/ckpt.conf.example" \
 		"$(DESTDIR)$(PREFIX)/share/bash-completion/completions/ckctl"

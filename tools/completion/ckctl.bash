@@ -82,11 +82,11 @@ _ckctl() {
 		case $command in
 		run) mapfile -t COMPREPLY < <(compgen -c -- "$word"; compgen -f -- "$word") ;;
 		create)
-			mapfile -t COMPREPLY < <(compgen -W "$(_ckctl_jobs; _ckctl_slurm_jobs)" -- "$word") ;;
+			mapfile -t COMPREPLY < <(compgen -W "$(_ckctl_jobs; _ckctl_slurm_jobs) self" -- "$word") ;;
 		able | disable | enable | error | vacate | requeue)
 			mapfile -t COMPREPLY < <(compgen -W "$(_ckctl_slurm_jobs)" -- "$word") ;;
-		check | thaw)
-			mapfile -t COMPREPLY < <(compgen -W "$(_ckctl_jobs)" -- "$word") ;;
+		check) mapfile -t COMPREPLY < <(compgen -W "$(_ckctl_jobs) self" -- "$word") ;;
+		thaw) mapfile -t COMPREPLY < <(compgen -W "$(_ckctl_jobs)" -- "$word") ;;
 		restart | show | verify)
 			mapfile -t COMPREPLY < <(compgen -W "$(_ckctl_images "$word")" -- "$word") ;;
 		core)

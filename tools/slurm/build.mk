@@ -30,7 +30,7 @@ SLURM_PLUGINS += $(BUILD)/slurm/$1/ckpt.so
 $(BUILD)/slurm/$1/%.o: %.c
 	@mkdir -p $$(@D)
 	$$(say) CC "$$< (Slurm $1)"
-	$$(Q)$$(CC) $$(ALL_CFLAGS) -fPIC -isystem $2 -DCKPT_PREFIX='"$(PREFIX)"' $$(DEPEND) -c -o $$(new) $$< && $$(place)
+	$$(Q)$$(CC) $$(ALL_CFLAGS) -fPIC -isystem $2 $$(DEPEND) -c -o $$(new) $$< && $$(place)
 
 $(BUILD)/slurm/$1/ckpt.so: $(SLURM_SOURCES:%.c=$(BUILD)/slurm/$1/%.o) slurm/ckpt.map
 	$$(say) LD $$@
@@ -43,11 +43,28 @@ ifeq ($(SLURM_FOUND),)
 	@echo "No headers of Slurm (slurm/spank.h) in $(SLURM_INCLUDE): its plugin is not built."
 endif
 
+# Where it goes, and what is not the plugin: MODE:FILE:DESTINATION. The front of scontrol
+# counts when it is put in PATH.
+SLURM_HOOKS = 0644:ckpt.conf:$(SLURM_CONFDIR)/plugstack.conf.d/ckpt.conf \
+	0755:scontrol:$(PREFIX)/libexec/ckpt/scontrol
+hook = $(word $1,$(subst :, ,$2))
+
+define slurm_hook
+	sed 's|@PREFIX@|$(PREFIX)|' slurm/$(call hook,2,$1) >$(BUILD)/slurm/$(call hook,2,$1)
+	install -D -m $(call hook,1,$1) $(BUILD)/slurm/$(call hook,2,$1) "$(DESTDIR)$(call hook,3,$1)"
+
+endef
+
 install-slurm: slurm
 	@[ -n "$(SLURM_RELEASE)" ] || { echo "There are no headers of Slurm (libslurm-dev): nothing to install."; exit 1; }
 	@[ -n "$(SLURM_PLUGINDIR)" ] || { echo "There is no Slurm here: say SLURM_PLUGINDIR=, where its plugins go."; exit 1; }
 	install -D -m 0755 $(BUILD)/slurm/$(SLURM_RELEASE)/ckpt.so "$(DESTDIR)$(SLURM_PLUGINDIR)/ckpt.so"
-	install -d "$(DESTDIR)$(SLURM_CONFDIR)/plugstack.conf.d"
-	sed 's|@PREFIX@|$(PREFIX)|' slurm/ckpt.conf >"$(DESTDIR)$(SLURM_CONFDIR)/plugstack.conf.d/ckpt.conf"
+	$(foreach h,$(SLURM_HOOKS),$(call slurm_hook,$h))
 
-.PHONY: slurm install-slurm
+# The line in plugstack.conf.d first, and all of it where Slurm itself is gone already.
+uninstall-slurm:
+	rm -f $(foreach h,$(SLURM_HOOKS),"$(DESTDIR)$(call hook,3,$h)") \
+		$(if $(SLURM_PLUGINDIR),"$(DESTDIR)$(SLURM_PLUGINDIR)/ckpt.so")
+	@rmdir --ignore-fail-on-non-empty "$(DESTDIR)$(PREFIX)/libexec/ckpt" 2>/dev/null || true
+
+.PHONY: slurm install-slurm uninstall-slurm

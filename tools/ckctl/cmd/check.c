@@ -3,19 +3,23 @@
 
 #include <jansson.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "checkpoint/checkpoint.h"
 #include "job/enter.h"
 #include "job/target.h"
 #include "json.h"
 #include "out.h"
+#include "self.h"
 
 static const char usage[] =
 	"Usage: ckctl check [OPTION]… TARGET\n"
 	"       ckctl check [OPTION]… --cgroup=PATH\n"
+	"       ckctl check self\n"
 	"Tell whether a job could be checkpointed now.  It is frozen for a moment, as for a\n"
 	"checkpoint, but nothing is written.  What stands against it is named; the exit\n"
-	"status is then 3.\n\n"
+	"status is then 3.\n"
+	"\"self\" only tells whether there is somebody whom a process of a job could ask for one.\n\n"
 	"      --cgroup=PATH  all processes of this cgroup, and of those below it\n"
 	"      --json         the result as JSON\n"
 	"  -q, --quiet        only the exit status\n";
@@ -50,6 +54,9 @@ int cmd_check(int argc, char **argv)
 	int rc, printed;
 	bool over;
 
+	/* The module, and what stands against a checkpoint, is for who makes it. */
+	if (argc == 2 && strcmp(argv[1], "self") == 0)
+		return self_check();
 	rc = cmd_target(argc, argv, usage, &t, &job, &over);
 	if (over)
 		return rc;

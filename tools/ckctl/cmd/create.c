@@ -12,14 +12,18 @@
 #include "json.h"
 #include "out.h"
 #include "policy.h"
+#include "self.h"
 
 static const char usage[] =
 	"Usage: ckctl create [OPTION]… TARGET [ImageDir=DIR] [MaxWait=SECONDS]\n"
 	"       ckctl create [OPTION]… --cgroup=PATH [ImageDir=DIR] [MaxWait=SECONDS]\n"
+	"       ckctl create [--json] [-q] self [ImageDir=DIR] [MaxWait=SECONDS]\n"
 	"Checkpoint a job now: TARGET is the name that \"ckctl run\" gave it, or a job of Slurm\n"
 	"(5, 5_3) on all its nodes, or a step of one (5.0).  The image is DIR/TARGET.ckpt,\n"
 	"where it was told to go when the job was started, where the\n"
-	"site wants it, or here.\n\n"
+	"site wants it, or here.\n"
+	"\"self\" is for a program that asks for a checkpoint of its own job, and waits for it:\n"
+	"\"made\" is what it reads then, and \"restarted\" when it continues from that image.\n\n"
 	"      --cgroup=PATH     all processes of this cgroup, and of those below it\n"
 	"      --name=ID         with --cgroup, name of the image (that of the cgroup)\n"
 	"      --image-dir=DIR   the same as ImageDir=DIR\n"
@@ -157,6 +161,13 @@ static int create_job(char **argv, const struct target *t, const struct checkpoi
 	return cmd_create_job(&req);
 }
 
+static int create_self(char **argv, const struct target *t, const struct checkpoint_request *from)
+{
+	if (from->kill || from->leave_frozen || from->stop || from->stream || from->keep)
+		return cmd_usage(argv, "only ImageDir and MaxWait go with self");
+	return self_create(t);
+}
+
 /* ---- a cgroup ---- */
 
 static int print(const struct checkpoint_result *res)
@@ -192,6 +203,8 @@ int cmd_create(int argc, char **argv)
 	if (rc != CMD_GO_ON)
 		return rc;
 	cmd_conf_notes();
+	if (self_is(&t))
+		return create_self(argv, &t, &req);
 	if (target_slurm(&t, id, sizeof(id), step, sizeof(step)))
 		return create_job(argv, &t, &req, id, step);
 	rc = policy_allowed();

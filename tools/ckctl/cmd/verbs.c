@@ -110,17 +110,23 @@ static const char *state_of(const struct verb *v)
 
 static int check_step(struct verb *v)
 {
-	json_t *steps;
-	size_t nr;
+	json_t *steps, *step;
+	bool found = false;
+	const char *name;
+	size_t i;
 	int rc;
 
 	if (!*v->step)
 		return CK_OK;
-	rc = slurm_steps(&v->deadline, v->name, &steps);
-	nr = json_array_size(steps);
+	/* Asked for a step that has ended, scontrol fails without a word. */
+	rc = slurm_steps(&v->deadline, v->id, &steps);
+	json_array_foreach(steps, i, step) {
+		name = slurm_field(step, "StepId");
+		found |= name && strcmp(name, v->name) == 0;
+	}
 	json_decref(steps);
-	/* What there was of it has ended: scontrol does not know it any more. */
-	return rc || nr ? rc : fail(CK_NOTFOUND, "job %s has no step %s that is running", v->id, v->step);
+	return rc || found ? rc : fail(CK_NOTFOUND, "job %s has no step %s that is running", v->id,
+				       v->step);
 }
 
 static int check_running(struct verb *v)
@@ -169,17 +175,35 @@ static const char able_usage[] =
 	"      --json    as JSON\n"
 	"  -q, --quiet   no notices\n";
 
+/* All of a job is saved, or nothing. */
+static bool has_disabled_step(const struct verb *v)
+{
+	json_t *steps, *step;
+	bool disabled = false;
+	const char *name;
+	size_t i;
+
+	if (*v->step || slurm_steps(&v->deadline, v->id, &steps))
+		return false;
+	json_array_foreach(steps, i, step) {
+		name = slurm_field(step, "StepId");
+		disabled |= name && control_disabled(v->cluster, name, NULL);
+	}
+	json_decref(steps);
+	return disabled;
+}
+
 /* Of a step, that of its job counts as well. */
 static bool is_disabled(const struct verb *v)
 {
 	char ignored[8];
-	bool allowed;
+	bool disabled;
 
 	fail_capture(ignored, sizeof(ignored));
-	allowed = policy_allowed() == CK_OK;
+	disabled = policy_allowed() != CK_OK || control_disabled(v->cluster, v->name, NULL) ||
+		   control_disabled(v->cluster, v->id, NULL) || has_disabled_step(v);
 	fail_capture(NULL, 0);
-	return !allowed || control_disabled(v->cluster, v->name, NULL) ||
-	       control_disabled(v->cluster, v->id, NULL);
+	return disabled;
 }
 
 static int print_able(const struct verb *v)

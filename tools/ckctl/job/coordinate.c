@@ -205,6 +205,8 @@ static int find_image_dir(struct coordinator *c)
 	json_t *path;
 	int rc = slurm_cluster(&c->deadline, c->cluster, sizeof(c->cluster));
 
+	/* From here on there is a place to write it down. */
+	c->counts = !rc;
 	if (!rc)
 		rc = registry_read(c->cluster, c->name, &entry);
 	/* A step that was given none of its own has the job's. */

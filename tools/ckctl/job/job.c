@@ -23,6 +23,8 @@ int job_check_id(const char *id)
 	if (!*id || *id == '.' || *id == '-')
 		return fail(CK_USAGE, "\"%s\" cannot be the name of a job: it begins with a dot or "
 			    "dash, or is empty", id);
+	if (strcmp(id, "self") == 0)
+		return fail(CK_USAGE, "\"self\" cannot be the name of a job: it stands for that of the caller");
 	if (strlen(id) > JOB_ID_MAX)
 		return fail(CK_USAGE, "the name of a job has at most %d characters", JOB_ID_MAX);
 	for (c = id; *c; c++)

@@ -353,7 +353,7 @@ static bool make_checkpoint(struct keeper *k)
 	bool stopped;
 
 	learn_node(k);
-	try_checkpoint(k->req->name, k->req->image_dir, STDIN_FILENO, &t);
+	try_checkpoint(k->req->name, k->req->image_dir, 0, STDIN_FILENO, &t);
 	stopped = t.stopped;
 	if (t.result) {
 		schedule_made(&k->schedule, begun, deadline_now_ms());

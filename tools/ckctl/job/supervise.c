@@ -15,6 +15,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "ask.h"
 #include "cgroup.h"
 #include "checkpoint/checkpoint.h"
 #include "enter.h"
@@ -114,7 +115,8 @@ struct keeper {
 	pid_t child;
 	int status_fd;			/* of its init, -1 when it is the job itself */
 	pid_t checkpoint;		/* the child that makes one, 0 for none */
-	int words_fd;			/* what it has to say */
+	int words_fd;			/* what it has to say; -1: not to us */
+	struct ask ask;			/* processes of the job, for one of their own */
 	uint64_t interval_s;
 	int signal_fd, timer_fd;
 	int wait_status;
@@ -186,6 +188,20 @@ static void start_checkpoint(struct keeper *k)
 	}
 }
 
+/* Who asked is told by the child. */
+static void serve(struct keeper *k)
+{
+	struct ask_request req;
+
+	if (!ask_take(&k->ask, &req))
+		return;
+	k->words_fd = -1;
+	if (*req.step)
+		ask_drop(&k->ask);
+	else
+		k->checkpoint = ask_spawn(&k->ask, k->job->id, &req);
+}
+
 static void checkpoint_ended(struct keeper *k, int status)
 {
 	uint64_t sooner = k->interval_s / 4 ? k->interval_s / 4 : 1;
@@ -193,6 +209,8 @@ static void checkpoint_ended(struct keeper *k, int status)
 	ssize_t n;
 
 	k->checkpoint = 0;
+	if (k->words_fd < 0)
+		return;
 	/* That a job ended in the middle of a checkpoint is no news to anybody. */
 	if (!k->ended)
 		while ((n = read(k->words_fd, words, sizeof(words))) > 0)
@@ -285,14 +303,18 @@ static void watch(struct keeper *k)
 			{ .fd = k->signal_fd, .events = POLLIN },
 			{ .fd = k->timer_fd, .events = POLLIN },
 			{ .fd = k->status_fd, .events = POLLIN },
+			/* One after the other. */
+			{ .fd = k->checkpoint ? -1 : ask_fd(&k->ask), .events = POLLIN },
 		};
 
-		if (poll(pfd, 3, -1) < 0 && errno != EINTR)
+		if (poll(pfd, 4, -1) < 0 && errno != EINTR)
 			break;
 		handle_signals(k);
 		read_status(k);
 		if (!k->ended && pfd[1].revents)
 			start_checkpoint(k);
+		if (!k->ended && !k->checkpoint && pfd[3].revents)
+			serve(k);
 	}
 	stop_checkpoint(k);
 }
@@ -320,6 +342,7 @@ int job_supervise(const struct job *job, pid_t child, int status_fd, uint64_t in
 {
 	struct keeper k = {
 		.job = job, .child = child, .status_fd = status_fd, .interval_s = interval_s,
+		.ask = { .listener = -1, .conn = -1 },
 	};
 
 	k.signal_fd = job_signal_fd(false);
@@ -331,7 +354,9 @@ int job_supervise(const struct job *job, pid_t child, int status_fd, uint64_t in
 	} else {
 		if (interval_s)
 			set_timer(&k, interval_s);
+		ask_open(&k.ask, job->cgroup);
 		watch(&k);
+		ask_close(&k.ask);
 	}
 	if (k.signal_fd >= 0)
 		close(k.signal_fd);

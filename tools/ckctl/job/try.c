@@ -12,24 +12,40 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "out.h"
 #include "talk.h"
 
 #define MAX_OUTPUT	(1 << 20)
 
-static void run(const char *name, const char *dir, const int out[2]) __attribute__((noreturn));
+static const char *program = "/proc/self/exe";
 
-static void run(const char *name, const char *dir, const int out[2])
+void try_program(const char *path)
 {
-	int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
-	char keyword[PATH_MAX + 16];
-	const char *const argv[] = { "ckctl", "--json", "-q", "create", name, keyword, NULL };
+	program = path;
+}
 
-	snprintf(keyword, sizeof(keyword), "ImageDir=%s", dir);
+static void run(const char *name, const char *dir, uint64_t max_wait_ms, const int out[2])
+	__attribute__((noreturn));
+
+static void run(const char *name, const char *dir, uint64_t max_wait_ms, const int out[2])
+{
+	int null = open("/dev/null", O_RDONLY | O_CLOEXEC), n = 5;
+	char keyword[PATH_MAX + 16], wait[48];
+	const char *argv[8] = { "ckctl", "--json", "-q", "create", name };
+
+	if (dir) {
+		snprintf(keyword, sizeof(keyword), "ImageDir=%s", dir);
+		argv[n++] = keyword;
+	}
+	if (max_wait_ms) {
+		snprintf(wait, sizeof(wait), "MaxWait=%ju", (uintmax_t)(max_wait_ms / 1000));
+		argv[n++] = wait;
+	}
 	dup2(null, STDIN_FILENO);
 	dup2(out[0], STDOUT_FILENO);
 	dup2(out[1], STDERR_FILENO);
 	signal(SIGPIPE, SIG_DFL);
-	execv("/proc/self/exe", (char *const *)argv);
+	execv(program, (char *const *)argv);
 	fprintf(stderr, "ckctl: cannot run ckctl: %s\n", strerror(errno));
 	_exit(127);
 }
@@ -67,13 +83,15 @@ static char *text_of(const struct talk_lines *lines)
 	return strndup(lines->text ? lines->text : "", lines->len);
 }
 
-void try_checkpoint(const char *name, const char *dir, int stop_fd, struct try *t)
+void try_checkpoint(const char *name, const char *dir, uint64_t max_wait_ms, int stop_fd,
+		    struct try *t)
 {
 	struct talk_lines lines[2] = { { .len = 0 }, { .len = 0 } };
 	int out[2], err[2], fds[2], status = 0, i;
 	pid_t pid;
 
 	memset(t, 0, sizeof(*t));
+	t->code = CK_FAILED;
 	if (pipe2(out, O_CLOEXEC) < 0)
 		return;
 	if (pipe2(err, O_CLOEXEC) < 0) {
@@ -83,7 +101,7 @@ void try_checkpoint(const char *name, const char *dir, int stop_fd, struct try *
 	}
 	pid = fork();
 	if (pid == 0)
-		run(name, dir, (int[]){ out[1], err[1] });
+		run(name, dir, max_wait_ms, (int[]){ out[1], err[1] });
 	close(out[1]);
 	close(err[1]);
 	fds[0] = out[0];
@@ -99,6 +117,8 @@ void try_checkpoint(const char *name, const char *dir, int stop_fd, struct try *
 			close(fds[i]);
 	if (pid > 0 && WIFEXITED(status) && WEXITSTATUS(status) == 0)
 		t->result = json_loadb(lines[0].text ? lines[0].text : "", lines[0].len, 0, NULL);
+	if (t->result || (pid > 0 && WIFEXITED(status) && WEXITSTATUS(status) != 0))
+		t->code = WEXITSTATUS(status);
 	t->words = text_of(&lines[1]);
 	talk_lines_free(&lines[0]);
 	talk_lines_free(&lines[1]);

@@ -6,12 +6,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "job/ask.h"
+#include "job/mark.h"
 #include "job/slot.h"
 #include "out.h"
 #include "proc.h"
 
 /* The clients of job steps, by the names of their programs. */
-static const char *const clients[] = { "srun" };
+static const char *const clients[] = { "srun", "srun_cr" };
 
 #define NR_CLIENTS	(sizeof(clients) / sizeof(clients[0]))
 
@@ -45,7 +47,9 @@ static enum fate look(const struct proc *p)
 	/* What cannot be looked at is for others to complain about. */
 	if (proc_link(p, "exe", exe, sizeof(exe)) < 0)
 		return UNKNOWN;
-	return is_client(exe) ? CLIENT : slot_is(p->dir_fd, exe) ? SLOT : UNKNOWN;
+	if (is_client(exe) || mark_is(p->dir_fd, exe, ASK_MARK))
+		return CLIENT;
+	return slot_is(p->dir_fd, exe) ? SLOT : UNKNOWN;
 }
 
 static pid_t parent_of(const struct proc *p)

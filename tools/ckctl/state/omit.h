@@ -6,6 +6,8 @@
  * roots of the job.  The clients of job steps (srun) are left out with all that
  * descends from them, and started anew at a restart (relaunch.c): their steps are,
  * too, and all that they know is what they and their steps have told each other.
+ * So is a ckctl that has asked for a checkpoint of its own job (job/ask.h): that it
+ * is started anew is its answer.
  */
 #ifndef CKCTL_OMIT_H
 #define CKCTL_OMIT_H

@@ -284,7 +284,7 @@ static int relaunch_prepare(struct restore *r)
 
 const struct state_ops state_relaunch = {
 	.name = "clients of job steps",
-	.saved = "srun: how it was started, ids, environment, signals blocked and ignored, standard streams, "
+	.saved = "srun, srun_cr, ckctl create self: how it was started, ids, environment, signals blocked and ignored, standard streams, "
 		 "open files and pipes that it would pass on; it is started anew at the restart, with "
 		 "its id, for whoever waits for it",
 	.refused = "as the first process of a job; seccomp filters, other namespaces",

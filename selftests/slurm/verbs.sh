@@ -1,0 +1,193 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+# timeout=900
+# shellcheck disable=SC2317 # check() calls the functions
+#
+# The old verbs of "scontrol checkpoint", besides create and restart: what they say,
+# whom they obey, and what becomes of the job.
+
+# shellcheck source=selftests/slurm/lib.sh
+. "$(dirname "$0")/lib.sh"
+
+images=$work/images
+as_user mkdir "$images"
+# Long enough for any test; ends at once when it is told to.
+work_on='touch started; while [ ! -e stop ]; do sleep 0.2; done'
+
+begin() {	# NAME SBATCH-OPTION…: a batch job that runs
+	local name=$1
+	shift
+	rm -f stop started
+	job_submit "$name" -w node0 --checkpoint-dir="$images" "$@" <<<$'#!/bin/bash\n'"$work_on" && file_await started &&
+		job_await "$job" RUNNING
+}
+end() {
+	touch stop
+	job_await "$job" COMPLETED
+}
+
+verb() { as_user ckctl "$@"; }
+ends_with() {	# STATUS TEXT COMMAND…: and says so, on standard output or error
+	local expected=$1 text=$2 rc=0
+	shift 2
+	"$@" >said 2>&1 || rc=$?
+	cat said
+	[ $rc = "$expected" ] || { why "\"$*\" ended with status $rc instead of $expected: $(cat said)"; return 1; }
+	grep -qF -- "$text" said && return
+	why "\"$*\" does not say \"$text\" but: $(cat said)"
+	return 1
+}
+makes_image() { ends_with 0 "made $images/$1.ckpt" verb create "$1"; }
+image_time() { stat -c %y "$images/$1.ckpt/manifest.json"; }
+
+# ---- able, disable, enable ----
+
+flags() {
+	local before
+	begin flags && makes_image "$job" && before=$(image_time "$job") || return
+	ends_with 0 Yes verb able "$job" || return
+	# A flag: as often as one likes.
+	verb disable "$job" && verb disable "$job" && ends_with 0 No verb able "$job" &&
+		ends_with 3 disabled verb create "$job" && [ "$(image_time "$job")" = "$before" ] || return
+	ends_with 0 '"able": false' verb --json able "$job" && verb enable "$job" && ends_with 0 Yes verb able "$job" &&
+		verb enable "$job" && makes_image "$job" && end
+}
+
+# All of a job is saved, or nothing: both have a say.
+flags_of_step() {
+	work_on="srun -N1 -n1 sh -c '$work_on'" begin flags2 || return
+	verb disable "$job.0" && ends_with 0 No verb able "$job.0" && ends_with 0 No verb able "$job" &&
+		ends_with 3 "$job.0 were disabled by user" verb create "$job.0" && ends_with 3 "$job.0 were disabled" verb create "$job" &&
+		verb enable "$job.0" && ends_with 0 Yes verb able "$job" && makes_image "$job" &&
+		verb disable "$job" && ends_with 0 No verb able "$job.0" && verb enable "$job" &&
+		ends_with 0 Yes verb able "$job.0" && ends_with 9 "no step 7" verb able "$job.7" && end
+}
+
+# The schedule stands still as well, and the job's owner is told.
+disabled_schedule() {
+	local before
+	begin schedule --checkpoint=0:3 && file_await "$images/$job.ckpt/manifest.json" && verb disable "$job" || return
+	told() { grep -q "checkpoints of $job were disabled by user" schedule.out; }
+	await "$wait_s" told || { why "the job's output does not tell of it: $(cat schedule.out)"; return 1; }
+	before=$(image_time "$job")
+	read -r -t 7 -u "$never"
+	[ "$(image_time "$job")" = "$before" ] || { why "it was checkpointed all the same"; return 1; }
+	goes_on() { [ "$(image_time "$job")" != "$before" ]; }
+	verb enable "$job" && await "$wait_s" goes_on || { why "the schedule does not go on"; return 1; }
+	end
+}
+
+began() {
+	local client rc=0
+	begin began || return
+	# One that takes long enough: it waits for a stopped client's output, two seconds.
+	pkill -STOP -u user -x sleep
+	verb create "$job" >created 2>&1 & client=$!
+	under_way() { [[ $(verb able "$job") == "Began at 20"* ]]; }
+	await "$wait_s" under_way || why "able does not tell that one is under way: $(verb able "$job")"
+	wait $client || rc=$?
+	pkill -CONT -u user -x sleep
+	[ $rc = 0 ] || why "create: $(cat created)"
+	ends_with 0 Yes verb able "$job" && end && [ ! -s "$reason" ]
+}
+
+# ---- error ----
+
+errors() {
+	begin errors && ends_with 0 "no error" verb error "$job" || return
+	chmod 500 "$images"
+	verb create "$job" || true
+	ends_with 0 "error(4): " verb error "$job" && grep -q "you may not write" said &&
+		ends_with 0 '"code": 4' verb --json error "$job" || { chmod 700 "$images"; return 1; }
+	chmod 700 "$images"
+	makes_image "$job" && ends_with 0 "no error" verb error "$job" && end
+}
+
+# ---- vacate ----
+
+vacates() {
+	begin vacate && ends_with 0 "ended $job" verb vacate "$job" && grep -q "^made $images/$job.ckpt" said &&
+		job_await "$job" CANCELLED && as_user ckctl verify "$images/$job.ckpt"
+}
+
+# The old one ended the job whatever became of the image.
+vacates_not() {
+	begin vacate2 && chmod 500 "$images"
+	ends_with 4 "you may not write" verb vacate "$job" || { chmod 700 "$images"; return 1; }
+	chmod 700 "$images"
+	job_is "$job" RUNNING && verb disable "$job" && ends_with 3 disabled verb vacate "$job" &&
+		job_is "$job" RUNNING && end
+}
+
+vacates_step() {
+	work_on="srun -N1 -n1 sh -c '$work_on'; touch over; while [ ! -e stop ]; do sleep 0.2; done" begin vacate3 &&
+		ends_with 0 "ended $job.0" verb vacate "$job.0" ImageDir="$images" && file_await over && job_is "$job" RUNNING &&
+		as_user ckctl verify "$images/$job.0.ckpt" && end
+}
+
+# ---- requeue ----
+
+requeues() {
+	begin requeue && rm started && ends_with 0 "requeued $job" verb requeue "$job" || return
+	again() { [ "$(job_field "$job" Restarts)" = 1 ] && job_is "$job" RUNNING; }
+	await "$wait_s" again || { why "it does not run again: $(scontrol show job "$job")"; return 1; }
+	as_user ckctl verify "$images/$job.ckpt" && end
+}
+
+requeues_not() {
+	begin requeue2 --no-requeue && ends_with 3 "may not be requeued" verb requeue "$job" && [ ! -e "$images/$job.ckpt" ] &&
+		job_is "$job" RUNNING && ends_with 2 "a step cannot be requeued" verb requeue "$job.0" || return
+	scontrol update jobid="$job" Requeue=1 && chmod 500 "$images"
+	ends_with 4 "you may not write" verb requeue "$job" || { chmod 700 "$images"; return 1; }
+	chmod 700 "$images"
+	job_is "$job" RUNNING && [ "$(job_field "$job" Restarts)" = 0 ] && end
+}
+
+# ---- who, and what else ----
+
+others() {
+	local v
+	begin others || return
+	for v in able disable enable error vacate requeue; do
+		ends_with 4 "" runuser -u other -- env HOME="$CKPT_SHARE/home/other" ckctl $v "$job" || return
+	done
+	job_is "$job" RUNNING && ends_with 0 Yes ckctl able "$job" && ckctl disable "$job" && ends_with 0 No verb able "$job" &&
+		ckctl enable "$job" && ends_with 0 Yes verb able "$job" && end
+}
+
+no_such_job() {
+	local v
+	for v in able disable enable error vacate requeue; do
+		ends_with 9 "no job 4000000" verb $v 4000000 && ends_with 2 "is no job of Slurm" verb $v abc || return
+	done
+	for v in able disable enable error; do
+		ends_with 2 "do not go with this command" verb $v 4000000 MaxWait=3 || return
+	done
+}
+
+# ---- as it was typed ----
+
+front() { as_user env PATH="/usr/local/libexec/ckpt:$PATH" scontrol "$@"; }
+by_habit() {
+	begin habit && ends_with 0 "made $images/$job.ckpt" front checkpoint create "$job" &&
+		ends_with 0 Yes front CHECK able "$job" && front ch dis "$job" && ends_with 0 No verb able "$job" &&
+		ends_with 3 disabled front checkpoint cr "$job" imagedir="$images" maxwait=60 && front ch en "$job" &&
+		ends_with 0 "JobId=$job" front -o show job "$job" && ends_with 0 "UP" front ping &&
+		ends_with 1 "invalid keyword" front chec2 able "$job" && ends_with 0 "ended $job" front checkpoint vacate "$job" &&
+		job_await "$job" CANCELLED
+}
+
+check "able, disable, enable: a flag of the job" flags
+check "able, disable, enable: a flag of a step" flags_of_step
+check "disable stops the schedule, enable lets it go on" disabled_schedule
+check "able tells that a checkpoint is under way" began
+check "error tells why the last one failed" errors
+check "vacate: an image, then the end of the job" vacates
+check "vacate: no image, no end" vacates_not
+check "vacate of a step leaves the batch script" vacates_step
+check "requeue: an image, then at once again" requeues
+check "requeue: refused, or without an image: the job runs on" requeues_not
+check "whose job it is, and root" others
+check "no such job, no such option" no_such_job
+check "scontrol checkpoint, typed by habit" by_habit
+finish
