@@ -106,11 +106,14 @@ static pid_t start(void)
 static pid_t start_slot(void)
 {
 	pid_t pid = start();
+	int mark;
 
 	if (pid)
 		return pid;
-	if (slot_mark("17.0.3") < 0)
+	mark = slot_mark("17.0.3");
+	if (mark < 0)
 		_exit(1);
+	slot_ready(mark);
 	/* What it has started, which executes something. */
 	if (fork() == 0) {
 		execl("other", "other", "stay", NULL);

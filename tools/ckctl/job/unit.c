@@ -17,7 +17,6 @@
 #include "job.h"
 #include "json.h"
 #include "out.h"
-#include "slot.h"
 #include "state/proc.h"
 #include "state/state.h"
 #include "supervise.h"
@@ -127,23 +126,6 @@ static int prepare(struct work *w, const json_t *request, json_t *answer)
 
 /* ---- frozen ---- */
 
-/* A slot whose job is not all there yet: an image of that would replace the one that
- * it is made from. */
-static int check_slots(const struct dump *d)
-{
-	char exe[PATH_MAX];
-	size_t i;
-
-	for (i = 0; i < d->nr_omitted; i++) {
-		const struct proc *p = &d->omitted[i];
-
-		if (proc_link(p, "exe", exe, sizeof(exe)) >= 0 && slot_is(p->dir_fd, exe) &&
-		    !slot_is_ready(p->dir_fd))
-			return fail(CK_BUSY, "it is being restarted; a checkpoint can be made when it runs");
-	}
-	return CK_OK;
-}
-
 static int freeze(struct work *w, const json_t *request, json_t *answer)
 {
 	int rc = checkpoint_freeze(w->checkpoint);
@@ -152,7 +134,7 @@ static int freeze(struct work *w, const json_t *request, json_t *answer)
 	(void)answer;
 	if (!rc)
 		rc = checkpoint_frozen(w->checkpoint);
-	return rc ? rc : check_slots(checkpoint_dump(w->checkpoint));
+	return rc;
 }
 
 /* Those among the frozen processes whose parents are not: with the ids that they
