@@ -7,11 +7,15 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "image/dir.h"
 #include "job/slurm.h"
 #include "out.h"
+
+/* After that many seconds, all tasks of a step have begun. */
+#define ALL_BEGIN_S	10
 
 /* ---- which image ---- */
 
@@ -149,20 +153,36 @@ static const struct job_task *task_of(const struct job_part *part, uint32_t rank
 	return NULL;
 }
 
-uint32_t source_tasks(const struct source *s)
+static const json_t *record_of(const struct source *s)
 {
 	const json_t *steps = json_object_get(s->job->record, "steps"), *step;
-	const char *id, *dot, *tasks;
+	const char *id, *dot;
 	size_t i;
 
 	json_array_foreach(steps, i, step) {
 		id = slurm_field(step, "StepId");
 		dot = id ? strrchr(id, '.') : NULL;
-		tasks = slurm_field(step, "Tasks");
-		if (dot && tasks && strcmp(dot + 1, s->step) == 0)
-			return (uint32_t)strtoul(tasks, NULL, 10);
+		if (dot && strcmp(dot + 1, s->step) == 0)
+			return step;
 	}
-	return 0;
+	return NULL;
+}
+
+uint32_t source_tasks(const struct source *s)
+{
+	const char *tasks = slurm_field(record_of(s), "Tasks");
+
+	return tasks ? (uint32_t)strtoul(tasks, NULL, 10) : 0;
+}
+
+/* A task that is not there may have ended, or not have begun: not all nodes are equally quick. */
+static bool had_begun(const struct source *s)
+{
+	const char *start = slurm_field(record_of(s), "StartTime");
+	struct tm tm = { .tm_isdst = -1 };
+
+	return start && strptime(start, "%Y-%m-%dT%H:%M:%S", &tm) &&
+	       s->job->meta.time - (int64_t)mktime(&tm) >= ALL_BEGIN_S;
 }
 
 int source_find(struct source *s, uint32_t rank, bool *ended)
@@ -174,9 +194,13 @@ int source_find(struct source *s, uint32_t rank, bool *ended)
 	for (i = 0; i < s->job->nr_parts && !s->part; i++)
 		if (strcmp(s->job->parts[i].step, s->step) == 0 && task_of(&s->job->parts[i], rank))
 			s->part = &s->job->parts[i];
-	*ended = !s->part && rank < source_tasks(s);
-	return s->part || *ended ? CK_OK : fail(CK_NOTFOUND, "there was no such task of step %s",
-						s->step);
+	*ended = !s->part && rank < source_tasks(s) && had_begun(s);
+	if (s->part || *ended)
+		return CK_OK;
+	if (rank < source_tasks(s))
+		return fail(CK_NOTFOUND, "step %s was only just beginning, and that task is not in it",
+			    s->step);
+	return fail(CK_NOTFOUND, "there was no such task of step %s", s->step);
 }
 
 int source_image(const struct source *s, uint32_t rank, struct image **image)

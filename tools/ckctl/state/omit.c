@@ -133,6 +133,13 @@ static int part(struct dump *d, const unsigned char *fates)
 	return CK_OK;
 }
 
+/* Without the processes that it is about to make, they would be lost. */
+static int check_slot(struct dump *d, const struct proc *p)
+{
+	return slot_is_ready(p->dir_fd) ? CK_OK :
+	       obstacle(d, p->pid, "it is still restarting a task from its image; try again in a moment");
+}
+
 int omit_find(struct dump *d)
 {
 	unsigned char *fates = dump_alloc(d, d->nr_procs);
@@ -144,6 +151,8 @@ int omit_find(struct dump *d)
 		fates[i] = (unsigned char)look(&d->procs[i]);
 		slots |= fates[i] == SLOT;
 		anew |= fates[i] == CLIENT;
+		if (fates[i] == SLOT)
+			rc = check_slot(d, &d->procs[i]);
 	}
 	/* Most jobs have neither, and stand still for no more than that. */
 	if (rc || (!slots && !anew))

@@ -25,6 +25,7 @@
 
 #include "cred.h"
 #include "files.h"
+#include "job/environ.h"
 #include "out.h"
 #include "proc.h"
 
@@ -174,6 +175,13 @@ static const char *find_mark(const struct dump *d, const struct proc *p)
 	return "";
 }
 
+/* It was told by its last restart what to continue from, and has not come to it yet: that
+ * would be lost. */
+static bool is_to_continue(const struct dump_relaunch *r)
+{
+	return !*r->mark && environ_get(r->env.text, r->env.len, "SLURM_RESTART_DIR");
+}
+
 static int check_one(struct dump *d, const struct proc *p, struct dump_relaunch *r)
 {
 	const char *seccomp = proc_status(p->status, "Seccomp");
@@ -193,6 +201,9 @@ static int check_one(struct dump *d, const struct proc *p, struct dump_relaunch 
 		rc = obstacle(d, p->pid, "it lives in other namespaces than the tool, which it would "
 			      "not get back when it is started anew");
 	r->mark = find_mark(d, p);
+	if (!rc && is_to_continue(r))
+		rc = obstacle(d, p->pid, "its step, which is to continue from an image, does not run "
+			      "yet; try again in a moment");
 	return rc;
 }
 
