@@ -103,7 +103,7 @@ static pid_t start(void)
 	return pid;
 }
 
-static pid_t start_slot(void)
+static pid_t start_slot(bool ready)
 {
 	pid_t pid = start();
 	int mark;
@@ -113,7 +113,8 @@ static pid_t start_slot(void)
 	mark = slot_mark("17.0.3");
 	if (mark < 0)
 		_exit(1);
-	slot_ready(mark);
+	if (ready)
+		slot_ready(mark);
 	/* What it has started, which executes something. */
 	if (fork() == 0) {
 		execl("other", "other", "stay", NULL);
@@ -209,6 +210,18 @@ static void left_out(pid_t slot, pid_t below_slot, pid_t srun, pid_t helper)
 				d.procs[i].relaunch = false;
 		}
 	}
+	dump_free(&d);
+}
+
+/* Its task would be lost. */
+static void not_ready(pid_t slot)
+{
+	pid_t pids[] = { getpid(), slot };
+	struct dump d;
+
+	dump_begin(&d, pids, 2);
+	ok(omit_find(&d) == CK_OK && d.nr_obstacles == 1 && strstr(d.obstacles[0], "still restarting"),
+	   "a slot that is not ready: %s", d.nr_obstacles ? d.obstacles[0] : "no obstacle");
 	dump_free(&d);
 }
 
@@ -329,7 +342,7 @@ static void copy_self(const char *to)
 
 int main(int argc, char **argv)
 {
-	pid_t slot, srun;
+	pid_t slot, unready, srun;
 	int ends[2];
 
 	if (strcmp(argv[0], "srun") == 0)
@@ -344,11 +357,13 @@ int main(int argc, char **argv)
 	ready_wr = ends[1];
 	copy_self("srun");
 	copy_self("other");
-	slot = start_slot();
+	slot = start_slot(true);
+	unready = start_slot(false);
 	srun = start_client();
-	wait_ready(4);
+	wait_ready(6);
 	ok(child_of(slot) > 0 && child_of(srun) > 0, "a slot and a client, with a child each");
 	left_out(slot, child_of(slot), srun, child_of(srun));
+	not_ready(unready);
 	first_process(srun, child_of(srun));
 	told(srun, child_of(srun));
 	told_descriptors(srun);
@@ -357,6 +372,8 @@ int main(int argc, char **argv)
 	kill(child_of(slot), SIGKILL);
 	kill(srun, SIGKILL);
 	kill(slot, SIGKILL);
+	kill(child_of(unready), SIGKILL);
+	kill(unready, SIGKILL);
 	if (chdir("/") == 0 && system("rm -rf /tmp/ckpt-unit-??????") != 0)
 		diag("%s is left behind", dir);
 	return done();

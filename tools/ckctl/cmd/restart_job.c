@@ -56,11 +56,16 @@ static int find_job(struct again *a, const char *job)
 	if (rc)
 		snprintf(a->id, sizeof(a->id), "%s", job);
 	rc = rc ? CK_OK : slurm_become(uid, job);
-	if (!rc)
-		rc = slurm_cluster(&a->deadline, a->cluster, sizeof(a->cluster));
-	if (!rc)
-		rc = registry_read(a->cluster, a->id, &a->entry);
-	return rc;
+	if (rc)
+		return rc;
+	fail_capture(sentence, sizeof(sentence));
+	rc = slurm_cluster(&a->deadline, a->cluster, sizeof(a->cluster));
+	fail_capture(outer.buf, outer.size);
+	if (rc)
+		return rc != CK_NOTFOUND ? fail(rc, "%s", sentence) :
+		       fail(rc, "there is no image %s.ckpt here, and no Slurm that could know job %s", a->id,
+			    a->id);
+	return registry_read(a->cluster, a->id, &a->entry);
 }
 
 /* What has become of it; one that is forgotten is a case for sbatch. */
