@@ -56,7 +56,7 @@ install: module tools ## install module, ckctl, library, manual page and complet
 	[ -n "$(DESTDIR)" ] || ldconfig
 	[ -n "$(DESTDIR)" ] || setcap cap_checkpoint_restore+ep "$(PREFIX)/bin/ckctl"
 
-install-slurm: ## install the Slurm plugin (SLURM_INCLUDE, SLURM_RELEASE, SLURM_PLUGINDIR, SLURM_CONFDIR)
+install-slurm: ## install the Slurm plugin, prolog, epilog (SLURM_INCLUDE, SLURM_RELEASE, SLURM_PLUGINDIR, SLURM_CONFDIR)
 	@mkdir -p build
 	flock build/.lock.tools $(MAKE) -C tools install-slurm
 

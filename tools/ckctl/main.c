@@ -39,6 +39,7 @@ static const struct command commands[] = {
 	{ "help", cmd_help, "show this, or the help of one command" },
 	/* What ckctl itself starts is not listed. */
 	{ "job-agent", cmd_job_agent, NULL },
+	{ "job-epilog", cmd_job_epilog, NULL },
 	{ "job-keeper", cmd_job_keeper, NULL },
 	{ "job-task", cmd_job_task, NULL },
 };

@@ -43,9 +43,10 @@ ifeq ($(SLURM_FOUND),)
 	@echo "No headers of Slurm (slurm/spank.h) in $(SLURM_INCLUDE): its plugin is not built."
 endif
 
-# Where it goes, and what is not the plugin: MODE:FILE:DESTINATION. The front of scontrol
-# counts when it is put in PATH.
+# Where it goes, and what is not the plugin: MODE:FILE:DESTINATION. Prolog and epilog count
+# when slurm.conf has these directories; the front of scontrol, when it is put in PATH.
 SLURM_HOOKS = 0644:ckpt.conf:$(SLURM_CONFDIR)/plugstack.conf.d/ckpt.conf \
+	0755:prolog:$(SLURM_CONFDIR)/prolog.d/50-ckpt 0755:epilog:$(SLURM_CONFDIR)/epilog.d/50-ckpt \
 	0755:scontrol:$(PREFIX)/libexec/ckpt/scontrol
 hook = $(word $1,$(subst :, ,$2))
 
@@ -65,6 +66,7 @@ install-slurm: slurm
 uninstall-slurm:
 	rm -f $(foreach h,$(SLURM_HOOKS),"$(DESTDIR)$(call hook,3,$h)") \
 		$(if $(SLURM_PLUGINDIR),"$(DESTDIR)$(SLURM_PLUGINDIR)/ckpt.so")
-	@rmdir --ignore-fail-on-non-empty "$(DESTDIR)$(PREFIX)/libexec/ckpt" 2>/dev/null || true
+	@rmdir --ignore-fail-on-non-empty "$(DESTDIR)$(PREFIX)/libexec/ckpt" "$(DESTDIR)$(SLURM_CONFDIR)/prolog.d" \
+		"$(DESTDIR)$(SLURM_CONFDIR)/epilog.d" 2>/dev/null || true
 
 .PHONY: slurm install-slurm uninstall-slurm

@@ -81,6 +81,14 @@ static void test_way(void)
 	registry_store("one", "7.began", json_pack("{s:I, s:I}", "since", (json_int_t)time(NULL) - 200,
 						   "alive", (json_int_t)time(NULL) - 100));
 	ok(!control_under_way("one", "7", &since), "one on a node that is gone is over after a while");
+	pid = fork();
+	if (pid == 0)
+		_exit(0);
+	waitpid(pid, NULL, 0);
+	registry_store("one", "7.began", json_pack("{s:I, s:I, s:I, s:i}", "since", (json_int_t)time(NULL),
+						   "alive", (json_int_t)time(NULL), "host",
+						   (json_int_t)gethostid(), "pid", pid));
+	ok(!control_under_way("one", "7", &since), "one whose watch was killed here is over at once");
 }
 
 int main(void)

@@ -13,6 +13,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "image/store.h"
 #include "out.h"
 #include "synthetic.h"
 #include "tap.h"
@@ -23,6 +24,7 @@ static const struct kind {
 	int (*write)(const char *dir, const char *id, uint32_t seed, unsigned int keep);
 	int (*holds)(const char *id, uint32_t old, uint32_t new);
 	unsigned int entries;		/* of a complete image with one generation */
+	enum image_kind kind;
 } *kind;
 
 /* Run a writer up to its @nr-th stop at a system call and kill it there; true
@@ -149,11 +151,54 @@ static void begin(void)
 	ok(none > 20 && first > 1, "%s: kills happened before and after its commit", kind->what);
 }
 
+/* By somebody who is no writer: the image is as it was, or gone when it never was one. */
+static void sweep(void)
+{
+	unsigned int nr, bad = 0, gone = 0;
+	bool ended;
+
+	for (nr = 1, ended = false; !ended; nr++) {
+		char id[32];
+		int what;
+
+		snprintf(id, sizeof(id), "swept%s%u", kind->what, nr % 2 ? nr : 0);
+		if (nr == 2)
+			kind->write(scratch(), id, 41, 1);
+		ended = write_and_die(id, 41, nr);
+		what = kind->holds(id, 41, 41);
+		bad += store_sweep(kind->kind, scratch(), id) != CK_OK || kind->holds(id, 41, 41) != what ||
+		       (what ? entries(scratch_image(id)) != kind->entries :
+			       access(scratch_image(id), F_OK) == 0);
+		gone += !what;
+	}
+	ok(bad == 0, "%s: what a dead writer left is removed, and nothing else", kind->what);
+	ok(gone > 10, "%s: all of it, when there was no image before", kind->what);
+	ok(store_sweep(kind->kind, scratch(), "none") == CK_OK && access(scratch_image("none"), F_OK) < 0,
+	   "%s: where there is nothing, nothing is made", kind->what);
+}
+
+static void sweep_none(void)
+{
+	struct store s;
+	char sentence[512];
+	int rc;
+
+	rc = store_begin(&s, IMAGE_PLAIN, scratch(), "busy");
+	fail_capture(sentence, sizeof(sentence));
+	ok(rc == CK_OK && store_sweep(IMAGE_PLAIN, scratch(), "busy") == CK_BUSY &&
+	   access(s.gen_path, F_OK) == 0, "a writer at work is left alone");
+	store_close(&s);
+	synthetic_write(scratch(), "plain", 1, 1);
+	ok(store_sweep(IMAGE_JOB, scratch(), "plain") == CK_REFUSED &&
+	   entries(scratch_image("plain")) == 2, "so is an image of another kind");
+	fail_capture(NULL, 0);
+}
+
 int main(void)
 {
 	static const struct kind kinds[] = {
-		{ "cgroup", synthetic_write, holds, 2 },
-		{ "job", synthetic_job_write, job_holds, 3 },
+		{ "cgroup", synthetic_write, holds, 2, IMAGE_PLAIN },
+		{ "job", synthetic_job_write, job_holds, 3, IMAGE_JOB },
 	};
 	bool ended;
 
@@ -170,7 +215,9 @@ int main(void)
 	for (; kind < kinds + 2; kind++) {
 		replace();
 		begin();
+		sweep();
 	}
+	sweep_none();
 	scratch_remove();
 	return done();
 }

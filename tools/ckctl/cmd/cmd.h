@@ -92,6 +92,7 @@ int cmd_vacate(int argc, char **argv);
 int cmd_requeue(int argc, char **argv);
 /* Not for people. */
 int cmd_job_agent(int argc, char **argv);
+int cmd_job_epilog(int argc, char **argv);
 int cmd_job_keeper(int argc, char **argv);
 int cmd_job_task(int argc, char **argv);
 

@@ -476,3 +476,8 @@ int manifest_write(const struct manifest *m, int dir, const char *path)
 	free(text);
 	return rc;
 }
+
+void manifest_sweep(int dir)
+{
+	unlinkat(dir, TEMPORARY, 0);
+}

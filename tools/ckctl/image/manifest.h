@@ -41,6 +41,8 @@ int manifest_read(struct manifest **m, int dir, const char *path);
 /* Write it to a temporary file, make it durable, rename it into place; the
  * caller makes the rename durable. */
 int manifest_write(const struct manifest *m, int dir, const char *path);
+/* Remove what a writer left that died in the middle of that. */
+void manifest_sweep(int dir);
 void manifest_free(struct manifest *m);
 /*
  * A writer may replace generations while somebody opens their files; then the

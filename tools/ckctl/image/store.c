@@ -241,17 +241,59 @@ static int open_image(struct store *s, const char *dir)
 					"checkpoint to another directory", s->path);
 }
 
-int store_begin(struct store *s, enum image_kind kind, const char *dir, const char *id)
+static int begin(struct store *s, enum image_kind kind, const char *dir, const char *id)
 {
-	int rc;
-
 	memset(s, 0, sizeof(*s));
 	s->kind = kind;
 	s->parent = s->dir = s->gen = s->lock_fd = -1;
-	rc = image_path(s->path, sizeof(s->path), dir, id);
+	return image_path(s->path, sizeof(s->path), dir, id);
+}
+
+int store_begin(struct store *s, enum image_kind kind, const char *dir, const char *id)
+{
+	int rc = begin(s, kind, dir, id);
+
 	if (rc == CK_OK)
 		rc = open_image(s, dir);
 	return rc ? rc : create_generation(s);
+}
+
+/* It is no writer who asks: what is damaged, or of another kind, stays as it is. */
+static int sweep(struct store *s, const char *dir)
+{
+	struct stat st;
+	int rc;
+
+	s->parent = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (s->parent < 0 || fstatat(s->parent, name_of(s), &st, AT_SYMLINK_NOFOLLOW) < 0 ||
+	    !S_ISDIR(st.st_mode))
+		return CK_OK;
+	rc = open_and_lock(s);
+	if (rc)
+		return rc;
+	rc = manifest_read(&s->former, s->dir, s->path);
+	if (rc == CK_OK && s->former && s->former->kind != s->kind)
+		rc = fail(CK_REFUSED, "%s is an image of another kind", s->path);
+	if (rc == CK_OK && s->kind == IMAGE_JOB)
+		rc = lock_among_nodes(s);
+	if (rc == CK_OK)
+		rc = remove_leftovers(s);
+	if (rc == CK_OK)
+		manifest_sweep(s->dir);
+	else
+		s->locked = false;
+	return rc;
+}
+
+int store_sweep(enum image_kind kind, const char *dir, const char *id)
+{
+	struct store s;
+	int rc = begin(&s, kind, dir, id);
+
+	if (rc == CK_OK)
+		rc = sweep(&s, dir);
+	store_close(&s);
+	return rc;
 }
 
 /* ---- the end ---- */

@@ -38,5 +38,10 @@ int store_create(const struct store *s, int at, const char *name, int flags);
 int store_publish(struct store *s, const struct manifest_generation *newest, unsigned int keep);
 /* What was not published is removed; the lock is given back. */
 void store_close(struct store *s);
+/*
+ * What dead writers left of the image <dir>/<id>.ckpt is removed, which may be all of
+ * it.  One that lives keeps us out (CK_BUSY); that there is no such image is fine.
+ */
+int store_sweep(enum image_kind kind, const char *dir, const char *id);
 
 #endif

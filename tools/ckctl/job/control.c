@@ -186,12 +186,27 @@ void control_over(struct control_way *way)
 	*way = (struct control_way){ .fd = -1 };
 }
 
+/* One that was on this machine, and is no more, could not sign off. */
+static bool is_dead(const json_t *root)
+{
+	pid_t pid = (pid_t)json_integer_value(json_object_get(root, "pid"));
+
+	return json_integer_value(json_object_get(root, "host")) == gethostid() && pid > 0 &&
+	       kill(pid, 0) < 0 && errno == ESRCH;
+}
+
 bool control_under_way(const char *cluster, const char *name, int64_t *since)
 {
 	json_t *root = load(cluster, name, "began");
 	int64_t alive = json_integer_value(json_object_get(root, "alive"));
+	bool under_way = alive && time(NULL) - alive < SILENCE_S && !is_dead(root);
 
 	*since = json_integer_value(json_object_get(root, "since"));
 	json_decref(root);
-	return alive && time(NULL) - alive < SILENCE_S;
+	return under_way;
+}
+
+void control_sweep(const char *cluster, const char *name)
+{
+	store_quietly(cluster, name, "began", NULL);
 }

@@ -45,5 +45,7 @@ struct control_way control_begin(const char *cluster, const char *name);
 void control_over(struct control_way *way);
 /* Since when? */
 bool control_under_way(const char *cluster, const char *name, int64_t *since);
+/* Forget one that is not, although nobody signed off. */
+void control_sweep(const char *cluster, const char *name);
 
 #endif

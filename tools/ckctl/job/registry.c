@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <pwd.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -299,6 +300,52 @@ void registry_sweep(const char *cluster)
 		      !has_image(cluster, entry->d_name, job))))
 			unlinkat(dirfd(list), entry->d_name, 0);
 	closedir(list);
+}
+
+void registry_each(const char *cluster, void (*call)(void *arg, const char *job), void *arg)
+{
+	int dir = open_dir(cluster, false);
+	DIR *list = dir < 0 ? NULL : fdopendir(dir);
+	struct dirent *entry;
+	char job[256], name[300];
+
+	if (!list && dir >= 0)
+		close(dir);
+	while (list && (entry = readdir(list)))
+		/* Not those besides, like 5.status.json. */
+		if (job_of(entry->d_name, job, sizeof(job)) && file_name(name, sizeof(name), job) &&
+		    strcmp(name, entry->d_name) == 0)
+			call(arg, job);
+	if (list)
+		closedir(list);
+}
+
+/* See registry_store(): of this machine, and of a process that is no more. */
+static bool is_half(const char *file, const char *job)
+{
+	size_t len = strlen(job);
+	const char *end = strstr(file, ".json.");
+	unsigned long host;
+	int pid;
+
+	return file[0] == '.' && strncmp(file + 1, job, len) == 0 && file[1 + len] == '.' && end &&
+	       sscanf(end, ".json.%lx.%d", &host, &pid) == 2 && host == (unsigned long)gethostid() &&
+	       pid > 0 && kill(pid, 0) < 0 && errno == ESRCH;
+}
+
+void registry_halves(const char *cluster, const char *job)
+{
+	int dir = open_dir(cluster, false);
+	DIR *list = dir < 0 ? NULL : fdopendir(dir);
+	struct dirent *entry;
+
+	if (!list && dir >= 0)
+		close(dir);
+	while (list && (entry = readdir(list)))
+		if (is_half(entry->d_name, job))
+			unlinkat(dirfd(list), entry->d_name, 0);
+	if (list)
+		closedir(list);
 }
 
 bool registry_find(const char *name, char *cluster, size_t size)

@@ -40,6 +40,11 @@ json_t *registry_load(const char *cluster, const char *name);
 int registry_store(const char *cluster, const char *name, json_t *root);
 /* Forget what is a month old and has no image: jobs come by the thousand. */
 void registry_sweep(const char *cluster);
+/* Call @call for each job and step that there is an entry of. */
+void registry_each(const char *cluster, void (*call)(void *arg, const char *job), void *arg);
+/* Remove files of this job and of its steps that somebody here had not written in full
+ * when they were killed. */
+void registry_halves(const char *cluster, const char *job);
 /* The cluster of which there is a file of that name: the newest, if there are several. */
 bool registry_find(const char *name, char *cluster, size_t size);
 
