@@ -60,7 +60,7 @@ static int find_job(struct again *a, const char *job)
 		return rc;
 	fail_capture(sentence, sizeof(sentence));
 	rc = slurm_cluster(&a->deadline, a->cluster, sizeof(a->cluster));
-	fail_capture(outer.buf, outer.size);
+	fail_restore(outer);
 	if (rc)
 		return rc != CK_NOTFOUND ? fail(rc, "%s", sentence) :
 		       fail(rc, "there is no image %s.ckpt here, and no Slurm that could know job %s", a->id,

@@ -94,7 +94,7 @@ void ask_open(struct ask *ask, const char *cgroup)
 
 	fail_capture(ignored, sizeof(ignored));
 	len = cgroup_address(&sun, cgroup);
-	fail_capture(outer.buf, outer.size);
+	fail_restore(outer);
 	listen_at(ask, &sun, len);
 }
 
