@@ -133,7 +133,7 @@ sys.exit(json.loads(text)["code"] if text else 77)
 END
 
 over_socket() {
-	local path
+	local path line rc
 	rm -f path
 	begin socket --checkpoint-dir="$images" <<<"srun_cr -n1 sh -c 'echo \$SLURM_SRUN_CR_SOCKET >path; exec ./asks'" || return
 	path=$(cat path)
