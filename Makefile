@@ -48,7 +48,7 @@ selftests: ## build the test programs
 	@mkdir -p build
 	@[ ! -e selftests/Makefile ] || flock build/.lock.selftests $(MAKE) -C selftests all
 
-install: module tools ## install module, ckctl, library, manual page and completion (as root; DESTDIR, PREFIX)
+install: module tools ## install module, ckctl, srun_cr, library, manual page and completion (as root; DESTDIR, PREFIX)
 	install -D -m 0644 "$(MODULE)" "$(DESTDIR)/lib/modules/$(KVER)/extra/ckpt.ko"
 	$(MAKE) -C tools install
 	@# Packages (DESTDIR) do these where they are installed.
@@ -63,7 +63,7 @@ install-slurm: ## install the Slurm plugin, prolog, epilog (SLURM_INCLUDE, SLURM
 uninstall: ## remove what install and install-slurm put there
 	$(MAKE) -C tools uninstall-slurm
 	rm -f "$(DESTDIR)/lib/modules/$(KVER)/extra/ckpt.ko" "$(DESTDIR)$(PREFIX)/bin/ckctl" \
-		"$(DESTDIR)$(PREFIX)/libexec/ckpt-job-task" \
+		"$(DESTDIR)$(PREFIX)/libexec/ckpt-job-task" "$(DESTDIR)$(PREFIX)/bin/srun_cr" \
 		"$(DESTDIR)$(PREFIX)/lib/libckpt_self.so" "$(DESTDIR)$(PREFIX)/include/ckpt_self.h" \
 		"$(DESTDIR)$(PREFIX)/share/man/man8/ckctl.8" "$(DESTDIR)$(PREFIX)/share/man/man5/ckpt.conf.5" \
 		"$(DESTDIR)$(SYSCONFDIR)/ckpt/ckpt.conf.example" \

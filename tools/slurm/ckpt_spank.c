@@ -12,6 +12,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#include "announce.h"
 #include "launch.h"
 #include "options.h"
 #include "step.h"
@@ -74,6 +75,7 @@ int slurm_spank_local_user_init(spank_t sp, int ac, char **av)
 	snprintf(name, sizeof(name), "ckpt-step:%u.%u", job, step);
 	if (memfd_create(name, MFD_CLOEXEC) < 0)
 		slurm_error("ckpt: cannot mark this step: %m");
+	announce_step(job, step);
 	return 0;
 }
 

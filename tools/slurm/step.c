@@ -121,7 +121,7 @@ const struct step *step_look(spank_t sp)
 	snprintf(id, sizeof(id), "%u", step.job_id);
 	if (!named)
 		step.image_dir = site_dir(id);
-	/* One with nothing but a directory is there to tell ckctl of that. */
+	/* One with nothing but a directory is there to be asked, and tells ckctl of that. */
 	step.keeper = step.node == 0 && (step.interval_s || named);
 	if (step.batch && step.interval_s)
 		spank_setenv(sp, ENV_JOB, id, 1);

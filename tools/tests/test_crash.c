@@ -157,12 +157,13 @@ static void sweep(void)
 	unsigned int nr, bad = 0, gone = 0;
 	bool ended;
 
-	for (nr = 1, ended = false; !ended; nr++) {
+	/* Enough moments, of both kinds. */
+	for (nr = 1, ended = false; !ended; nr += 3) {
 		char id[32];
 		int what;
 
 		snprintf(id, sizeof(id), "swept%s%u", kind->what, nr % 2 ? nr : 0);
-		if (nr == 2)
+		if (nr == 4)
 			kind->write(scratch(), id, 41, 1);
 		ended = write_and_die(id, 41, nr);
 		what = kind->holds(id, 41, 41);

@@ -11,6 +11,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "ask.h"
 #include "cgroup.h"
 #include "conf.h"
 #include "control.h"
@@ -42,6 +43,7 @@ struct keeper {
 	struct schedule schedule;
 	struct voice voice;
 	struct diary diary;
+	struct ask ask;			/* processes of the job, for one of their own */
 	char cluster[256];
 	bool disabled;			/* "ckctl disable", and that was said */
 	bool resting;			/* Slurm said last that it is suspended, or about to end */
@@ -365,6 +367,31 @@ static bool make_checkpoint(struct keeper *k)
 	return !stopped;
 }
 
+/* One that the job itself has asked for; false when it is time to go. */
+static bool serve(struct keeper *k)
+{
+	int64_t begun = deadline_now_ms();
+	struct ask_request req;
+	json_t *result;
+	bool go_on;
+
+	if (!ask_take(&k->ask, &req))
+		return true;
+	if (*req.step) {
+		ask_drop(&k->ask);
+		return true;
+	}
+	learn_node(k);
+	go_on = ask_serve(&k->ask, k->req->name, k->req->image_dir, &req, STDIN_FILENO, &result);
+	if (result && k->req->interval_s) {
+		schedule_made(&k->schedule, begun, deadline_now_ms());
+		note_success(k, result);
+		write_diary(k);
+	}
+	json_decref(result);
+	return go_on;
+}
+
 static bool act(struct keeper *k)
 {
 	int64_t last_end = k->schedule.end;
@@ -390,10 +417,13 @@ static bool act(struct keeper *k)
 /* Wait for what is next: false when the pipe has been closed. */
 static bool sleep_until(struct keeper *k, int64_t at)
 {
-	struct pollfd pfd = { .fd = STDIN_FILENO, .events = POLLIN };
+	struct pollfd pfd[] = {
+		{ .fd = STDIN_FILENO, .events = POLLIN }, { .events = POLLIN },
+	};
 	int64_t left;
 
 	for (;;) {
+		pfd[1].fd = ask_fd(&k->ask);
 		left = at - deadline_now_ms();
 		if (left <= 0)
 			return true;
@@ -401,9 +431,33 @@ static bool sleep_until(struct keeper *k, int64_t at)
 			left = SAY_AGAIN_MS;
 		if (left > 86400000)
 			left = 86400000;
-		if (poll(&pfd, 1, (int)left) > 0)
+		if (poll(pfd, 2, (int)left) <= 0)
+			continue;
+		if (pfd[0].revents || !serve(k))
 			return false;
+		/* What has been served moves the schedule. */
+		if (k->req->interval_s)
+			at = schedule_wake(&k->schedule);
 	}
+}
+
+/* For all in the job, or in the step. */
+static void listen_to_job(struct keeper *k)
+{
+	char path[PATH_MAX + 64], ignored[8];
+	struct steps_place place;
+	int rc;
+
+	fail_capture(ignored, sizeof(ignored));
+	rc = steps_here(&place);
+	fail_capture(NULL, 0);
+	if (rc)
+		return;
+	if (k->req->step)
+		snprintf(path, sizeof(path), "%s/step_%s", place.job, place.step);
+	else
+		snprintf(path, sizeof(path), "%s", place.job);
+	ask_open(&k->ask, path);
 }
 
 static void begin(struct keeper *k)
@@ -422,7 +476,9 @@ static void begin(struct keeper *k)
 
 int keeper_run(const struct keeper_request *req)
 {
-	struct keeper k = { .req = req, .voice.task = req->task };
+	struct keeper k = {
+		.req = req, .voice.task = req->task, .ask = { .listener = -1, .conn = -1 },
+	};
 	char what[64];
 
 	signal(SIGPIPE, SIG_IGN);
@@ -431,8 +487,13 @@ int keeper_run(const struct keeper_request *req)
 	snprintf(k.voice.file, sizeof(k.voice.file), "%s/%s.ckpt.log", req->image_dir, req->name);
 	slurm_own_cluster(&k.stop, k.cluster, sizeof(k.cluster));
 	introduce(&k);
-	if (!req->interval_s || is_covered(&k))
+	if (is_covered(&k))
 		return CK_OK;
+	listen_to_job(&k);
+	if (!req->interval_s) {
+		sleep_until(&k, SCHEDULE_NEVER);
+		return CK_OK;
+	}
 	begin(&k);
 	look(&k);
 	write_diary(&k);

@@ -2,7 +2,7 @@
 /*
  * The keeper of a job's schedule, or of a step's: a process of the job's user,
  * beside the first of its tasks, that has a checkpoint made whenever one is due
- * (schedule.h).  The Slurm plugin starts it, and ends it by closing the pipe
+ * (schedule.h), or asked for by the job (ask.h).  The Slurm plugin starts it, and ends it by closing the pipe
  * that it has for standard input.
  */
 #ifndef CKCTL_KEEPER_H
@@ -17,7 +17,7 @@ struct keeper_request {
 	char job[32];
 	bool step;
 	const char *image_dir;		/* absolute */
-	uint64_t interval_s;		/* 0: only write down where images go */
+	uint64_t interval_s;		/* 0: only when asked */
 	pid_t task;			/* whose standard error the user reads */
 };
 
