@@ -22,17 +22,18 @@ restart() {	# STATUS ARGUMENT…: of ckctl restart; its output is in the file sa
 }
 says() { grep -qE -- "$1" said || { why "it does not say \"$1\": $(cat said)"; return 1; }; }
 
+rounds=200
 two_tasks() {	# NAME SBATCH-OPTION…
-	begin "$1" -N1 -n2 "${@:2}" <<-'END' || return
+	begin "$1" -N1 -n2 "${@:2}" <<-END || return
 		#!/bin/bash
-		echo "begin of $SLURM_JOB_ID"
-		srun ./rounds.py 200 3 2>srun.err
-		echo "end $?"
+		echo "begin of \$SLURM_JOB_ID"
+		srun ./rounds.py $rounds 3 2>srun.err
+		echo "end \$?"
 	END
 	rounds_await 2 20 && create && rounds_await 2 40
 }
 two_continued() {
-	ended_with COMPLETED 0 && tasks_undisturbed 2 200 && script_undisturbed "begin of $1" "end 3"
+	ended_with COMPLETED 0 && tasks_undisturbed 2 $rounds && script_undisturbed "begin of $1" "end 3"
 }
 
 # ---- the ends of a job ----
@@ -87,7 +88,9 @@ by_root() {
 		says "^restarted $job from" && job_await "$job" "RUNNING|PENDING" && two_continued "$job"
 }
 
+# Slurm takes half a minute to notice it: the job must not have ended by then.
 node_lost() {
+	local rounds=600
 	two_tasks lost -w node1 --no-requeue && node-off node1 && node_await node1 'down*' && job_await "$job" NODE_FAIL
 	node-on node1 || return
 	[ ! -s "$reason" ] && continued_as_another
