@@ -101,7 +101,7 @@ three_steps() {
 	END
 	rm -f step[0-9].* left.* right.*
 	for tag in step1 step2 step3 left; do
-		rounds_await 1 15 $tag && { [ $tag != left ] || rounds_await 1 15 right; } && create && rounds_await 1 25 $tag &&
+		rounds_await 1 15 $tag && { [ $tag != left ] || rounds_await 1 15 right; } && rm -f finish && create && rounds_await 1 25 $tag &&
 			as_user scontrol requeue "$job" && goes_on || return
 	done
 	ended_with FAILED 123 || return
