@@ -23,7 +23,7 @@ restart() {	# STATUS ARGUMENT…: of ckctl restart; its output is in the file sa
 }
 says() { grep -qE -- "$1" said || { why "it does not say \"$1\": $(cat said)"; return 1; }; }
 
-rounds=200
+rounds=100
 two_tasks() {	# NAME SBATCH-OPTION…
 	begin "$1" -N1 -n2 "${@:2}" <<-END || return
 		#!/bin/bash
@@ -44,7 +44,7 @@ time_limit() {
 	begin limit -N1 -n2 --time=1 <<-'END' || return
 		#!/bin/bash
 		echo "begin of $SLURM_JOB_ID"
-		srun ./rounds.py 200 3 2>srun.err
+		srun ./rounds.py 100 3 2>srun.err
 		echo "end $?"
 		while [ ! -e go-on ]; do sleep 0.2; done
 	END
@@ -90,9 +90,7 @@ by_root() {
 		says "^restarted $job from" && job_await "$job" "RUNNING|PENDING" && two_continued "$job"
 }
 
-# Slurm takes half a minute to notice it: the job must not have ended by then.
 node_lost() {
-	local rounds=600
 	two_tasks lost -w node1 --no-requeue && node-off node1 && node_await node1 'down*' && job_await "$job" NODE_FAIL
 	node-on node1 || return
 	[ ! -s "$reason" ] && continued_as_another
@@ -166,13 +164,13 @@ refused() {
 step() {
 	local srun
 	rm -f task.* finish
-	as_user srun -n2 -N2 ./rounds.py 200 0 >first.txt 2>srun.err & srun=$!
+	as_user srun -n2 -N2 ./rounds.py 100 0 >first.txt 2>srun.err & srun=$!
 	rounds_await 2 20 && job=$(squeue -h -u user -o %A) && as_user ckctl create "$job.0" ImageDir=images && rounds_await 2 40 &&
 		as_user scancel "$job" && ! wait $srun && touch finish || return
-	as_user env SLURM_RESTART_DIR="$1" srun -n2 -N2 ./rounds.py 200 0 >second.txt 2>second.err || { why "srun: $(cat second.err)"; return 1; }
-	undisturbed 2 200 >expected
+	as_user env SLURM_RESTART_DIR="$1" srun -n2 -N2 ./rounds.py 100 0 >second.txt 2>second.err || { why "srun: $(cat second.err)"; return 1; }
+	undisturbed 2 100 >expected
 	same "what is in files" <(cat task.*) expected && [ "$(sort -u first.txt second.txt | sort -k2,2n -k4,4n | diff - expected)" = "" ] &&
-		[ "$(wc -l <second.txt)" -lt 400 ]
+		[ "$(wc -l <second.txt)" -lt 200 ]
 }
 a_step() { rm -rf images/*; step images; }
 
