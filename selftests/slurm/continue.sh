@@ -17,14 +17,14 @@ four_tasks() {	# NAME SBATCH-OPTION…
 	begin "$1" -N2 --ntasks-per-node=2 "${@:2}" <<-'END' || return
 		#!/bin/bash
 		echo "begin of $SLURM_JOB_ID"
-		srun ./rounds.py 300 7 2>srun.err
+		srun ./rounds.py 120 7 2>srun.err
 		echo "end $?"
 		exit 5
 	END
 	rounds_await 4 20 && create && rounds_await 4 40
 }
 four_continued() {
-	ended_with FAILED 5 && tasks_undisturbed 4 300 && script_undisturbed "begin of $job" "end 7"
+	ended_with FAILED 5 && tasks_undisturbed 4 120 && script_undisturbed "begin of $job" "end 7"
 }
 
 requeued() {
@@ -101,7 +101,7 @@ three_steps() {
 	END
 	rm -f step[0-9].* left.* right.*
 	for tag in step1 step2 step3 left; do
-		rounds_await 1 15 $tag && { [ $tag != left ] || rounds_await 1 15 right; } && create && rounds_await 1 25 $tag &&
+		rounds_await 1 15 $tag && { [ $tag != left ] || rounds_await 1 15 right; } && rm -f finish && create && rounds_await 1 25 $tag &&
 			as_user scontrol requeue "$job" && goes_on || return
 	done
 	ended_with FAILED 123 || return
@@ -125,7 +125,7 @@ alone() {
 	begin "$1" -n1 <<-'END' || return
 		#!/bin/bash
 		echo begin
-		srun ./rounds.py 200 0 2>srun.err
+		srun ./rounds.py 100 0 2>srun.err
 		echo "end $?"
 	END
 	rounds_await 1 10
@@ -160,7 +160,7 @@ task_damaged() {
 	begin task -N2 -n2 <<-'END' || return
 		#!/bin/bash
 		echo begin
-		srun ./rounds.py 200 0 2>srun.err
+		srun ./rounds.py 100 0 2>srun.err
 		echo "end $?"
 	END
 	rounds_await 2 10 && create || return

@@ -8,7 +8,8 @@ images=$work/images
 as_user mkdir "$images"
 
 # Each round, a number goes through a child process and its pipes, and is added up by a
-# thread: what comes out is a line of standard output and of a file of the task's own.
+# thread: what comes out is a line of standard output and of a file of the task's own.  The last
+# ones are made when the file "finish" is there: no job ends before it was interrupted.
 cat >rounds.py <<'END'
 #!/usr/bin/env python3
 import os, subprocess, sys, threading
@@ -27,6 +28,8 @@ def add():
 threading.Thread(target=add, daemon=True).start()
 own = os.open("%s.%d" % (tag, rank), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
 for i in range(1, rounds + 1):
+    while i > rounds - 10 and not os.path.exists("finish"):
+        never.wait(0.1)
     child.stdin.write(b"%d\n" % i)
     child.stdin.flush()
     value = int(child.stdout.readline())
@@ -44,7 +47,7 @@ chmod +x rounds.py
 
 # Submit the script on standard input; its tasks use rounds.py. Sets job.
 begin() {	# NAME SBATCH-OPTION…
-	rm -f task.* ./*.out
+	rm -f task.* ./*.out finish
 	job_submit "$1" --requeue --checkpoint-dir="$images" --checkpoint=1-0 "${@:2}"
 }
 
@@ -64,6 +67,7 @@ rounds_await() {	# NR ROUNDS [TAG]
 
 # Slurm has it wait for two minutes after a requeue, which its owner may cut short.
 goes_on() {
+	touch finish
 	job_await "$job" PENDING && as_user scontrol update jobid="$job" StartTime=now && job_await "$job" "RUNNING|COMPLETED|FAILED"
 }
 
