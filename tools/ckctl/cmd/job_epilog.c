@@ -25,6 +25,7 @@ int cmd_job_epilog(int argc, char **argv)
 	static const struct option options[] = { CMD_OPTIONS };
 	const char *job = getenv("SLURM_JOB_ID"), *uid = getenv("SLURM_JOB_UID");
 	const char *cluster = getenv("SLURM_CLUSTER_NAME"), *node = getenv("SLURMD_NODENAME");
+	const char *dir = getenv("SLURM_JOB_WORK_DIR");	/* the user gets nothing of root's environment */
 	char ignored[1024];
 	int c, rc;
 
@@ -41,7 +42,7 @@ int cmd_job_epilog(int argc, char **argv)
 	/* What users own, they could have made into a trap for root. */
 	rc = chdir("/") < 0 ? CK_FAILED : slurm_become((uid_t)strtoul(uid, NULL, 10), job);
 	if (!rc)
-		leftovers_files(cluster ? cluster : "", job, getenv("SLURM_JOB_WORK_DIR"));
+		leftovers_files(cluster ? cluster : "", job, dir);
 	fail_capture(NULL, 0);
 	return rc ? fail(rc, "%s", ignored) : CK_OK;
 }
