@@ -183,7 +183,7 @@ sqlite_locked() {
 	local name=locked status=0
 	mkdir -p "$work/$name"
 	printf '%s\n' "CREATE TABLE t (n INTEGER);" "BEGIN EXCLUSIVE;" "INSERT INTO t VALUES (1);" \
-		".shell touch $work/$name/begun; $waitfor $wait_s file $work/$name/go" \
+		".shell touch $work/$name/begun; until [ -e $work/$name/go ]; do sleep 0.1; done" \
 		"COMMIT;" "SELECT count(*) FROM t;" >"$work/$name/commands"
 	ckctl run --name=$name --checkpoint-dir="$images" -- sqlite3 -batch "$work/$name/db" \
 		<"$work/$name/commands" >"$work/$name/result" 2>"$work/$name.out" &
