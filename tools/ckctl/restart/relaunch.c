@@ -92,7 +92,7 @@ static size_t add_of_this_launch(const struct restart *r, char *const *saved, ch
 {
 	char **own, name[256];
 
-	for (own = environ; *own; own++) {
+	for (own = environ; own && *own; own++) {
 		size_t len = strcspn(*own, "=");
 
 		snprintf(name, sizeof(name), "%.*s", (int)len, *own);
@@ -104,11 +104,12 @@ static size_t add_of_this_launch(const struct restart *r, char *const *saved, ch
 	return n;
 }
 
+/* NULL is what clearenv() leaves. */
 static size_t count(char *const *env)
 {
 	size_t nr = 0;
 
-	while (env[nr])
+	while (env && env[nr])
 		nr++;
 	return nr;
 }
