@@ -18,7 +18,8 @@ MINUTES ?= 10
 # Of the kernels, some targets take one, and only when it was asked for.
 one_kernel = $(if $(filter command,$(firstword $(origin K))),$(firstword $(K)),default)
 one_factor = $(if $(filter debug,$(one_kernel)),10,1)
-in_cluster = scripts/cluster.sh run --kernel $(one_kernel) --timeout $$((2400 * $(one_factor))) -- \
+# The tests in a cluster with the root file system $(1).
+in_cluster = scripts/cluster.sh run --kernel $(one_kernel) --rootfs $(1) --timeout $$((2400 * $(one_factor))) -- \
 	/src/selftests/run-all.sh --dir slurm --timeout-factor $(one_factor)
 
 export PREFIX SYSCONFDIR DESTDIR
@@ -90,10 +91,10 @@ check-kernels: deps ## the tests on other kernels, K="5.10 6.12 7.3"
 	@for k in $(K); do scripts/check.sh --kernel $$k vm || exit; done
 
 check-slurm: deps selftests ## the tests under Slurm, in a cluster of VMs; K=6.12: Debian 13's Slurm
-	$(in_cluster)
+	$(call in_cluster,workflow)
 
 cluster: deps selftests ## a prompt in a cluster, or some tests there: T="name name"
-	$(if $(T),$(in_cluster) -v $(T),scripts/cluster.sh shell --kernel $(one_kernel))
+	$(if $(T),$(call in_cluster,$(if $(filter snakemake,$(T)),workflow,slurm)) -v $(T),scripts/cluster.sh shell --kernel $(one_kernel))
 
 faults: deps selftests ## ckctl and tasks killed at N=500 random moments; K=debug: failing allocations, too
 	scripts/vm.sh run --kernel $(one_kernel) --disk 2G --env TIMEOUT_FACTOR=$(one_factor) $(SEED:%=--env SEED=%) \

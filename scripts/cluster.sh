@@ -32,6 +32,7 @@ On node0:
   --nodes N     how many nodes, 2 (default) to 4, with one processor each
   --kernel K    6.1 (default), 6.12 and others, as in scripts/vm.sh
   --mem M       megabytes of memory of each node (1024; 2048 for the debug kernel)
+  --rootfs KIND slurm (default), or workflow: with Snakemake, too
   --share DIR   share DIR, at the same path (default: an empty one at /share)
   --timeout S   seconds until the cluster counts as hung (300; shell: none)
   --env N=V     set a variable for COMMAND; may be repeated
@@ -46,7 +47,7 @@ that COMMAND switched off is no failure.
 END
 }
 
-nodes=2
+nodes=2 rootfs=slurm
 ctl=()		# open files with lines for the nodes that run, by number
 ends=()		# directories of machines that node-on replaced
 asked=		# the node that node0 waits for, and until when: "1 up"
@@ -237,10 +238,11 @@ cluster_judge() {
 }
 
 main() {
-	options_parse "run shell" "nodes kernel mem share timeout env log" "no-build no-modprobe keep-going" "$@"
+	options_parse "run shell" "nodes kernel mem rootfs share timeout env log" "no-build no-modprobe keep-going" "$@"
 	[[ $nodes = [234] ]] || die "A cluster has 2 to 4 nodes."
+	[[ $rootfs = @(slurm|workflow) ]] || die "A cluster's root file system is slurm or workflow."
 	host_prepare
-	parts_prepare slurm "$KSUITE"
+	parts_prepare "$rootfs" "$KSUITE"
 	plugin_install "$run/root" "$root"
 	share_prepare
 	take_slots "$nodes"

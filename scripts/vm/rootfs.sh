@@ -10,14 +10,17 @@ full_packages=("${base_packages[@]}" criu gdb python3 python3-numpy libopenblas0
 	zstd stress-ng sqlite3 strace perl e2fsprogs gcc libc6-dev file time)
 # libslurm-dev has the headers that the plugin is built with.
 slurm_packages=("${base_packages[@]}" slurm-wlm libslurm-dev munge python3 strace)
+# A workflow manager comes with dozens of packages: only where one is tested.
+workflow_packages=("${slurm_packages[@]}" snakemake)
 
-rootfs_dir() {	# base|full|slurm [SUITE]: print its path, building it first if need be
+rootfs_dir() {	# base|full|slurm|workflow [SUITE]: print its path, building it first if need be
 	local suite=${2:-$(host_suite)} packages dir
 	case $1 in
 	base) packages=("${base_packages[@]}") ;;
 	full) packages=("${full_packages[@]}") ;;
 	slurm) packages=("${slurm_packages[@]}") ;;
-	*) die "There is no root file system '$1'; take base, full or slurm." ;;
+	workflow) packages=("${workflow_packages[@]}") ;;
+	*) die "There is no root file system '$1'; take base, full, slurm or workflow." ;;
 	esac
 	dir=$CKPT_CACHE/rootfs/$1-$({ echo "$suite ${packages[*]}"; declare -f rootfs_make; } | hash_of)
 	once "$dir" rootfs_make "$suite" "${packages[*]}"
