@@ -436,15 +436,6 @@ late_while_frozen() {
 	[ -n "$hit" ] || { why "it was never up at the right moment" && return 4; }
 }
 
-run() {	# DESCRIPTION FUNCTION
-	local j
-	[ ${#only[@]} = 0 ] || [[ " ${only[*]} " == *" $2 "* ]] || return
-	check "$@"
-	for j in $(squeue -h -o %A); do scancel "$j"; done
-	node-idle >/dev/null 2>&1
-}
-only=("$@")
-
 run "a step on two nodes, by its owner" by_owner
 run "one step of a job" one_step
 run "by root, for its owner" by_root

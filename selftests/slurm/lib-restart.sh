@@ -109,12 +109,3 @@ ended_with() {	# STATE-PATTERN EXIT-STATUS
 	why "the job's exit code is $code"
 	return 1
 }
-
-run() {	# DESCRIPTION FUNCTION
-	local j
-	[ ${#only[@]} = 0 ] || [[ " ${only[*]} " == *" $2 "* ]] || return
-	check "$@"
-	for j in $(squeue -h -o %A); do scancel "$j"; done
-	node-idle >/dev/null 2>&1
-}
-only=("$@")

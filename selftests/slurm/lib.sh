@@ -86,3 +86,15 @@ node_await() {	# NODE STATE-PATTERN
 	why "$1 is not $2 after $wait_s s but $(node_state "$1")"
 	return 1
 }
+
+# ---- tests ----
+
+# Those that the command line names, or all; the next one finds no job of this one.
+run() {	# DESCRIPTION FUNCTION
+	local j
+	[ ${#only[@]} = 0 ] || [[ " ${only[*]} " == *" $2 "* ]] || return
+	check "$@"
+	for j in $(squeue -h -o %A); do scancel "$j"; done
+	node-idle >/dev/null 2>&1
+}
+only=("$@")

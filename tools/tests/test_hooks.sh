@@ -1,20 +1,10 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 # The prolog's decision, with a ckctl that is none; what the epilog's command removes.
-cd "$(dirname "$0")/.." || exit 1
+# shellcheck source=tools/tests/lib.sh
+. "$(dirname "$0")/lib.sh"
 ckctl=$PWD/${CKCTL:-build/ckctl.bin}
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
-nr=0 failed=0
 export LC_ALL=C
-
-check() {	# WHAT COMMAND…
-	local what=$1 result=ok
-	shift
-	nr=$((nr + 1))
-	"$@" || { result='not ok' failed=$((failed + 1)); }
-	echo "$result $nr - $what"
-}
 
 # ---- the prolog: ckctl status ends with $STATUS, and the site has $REQUIRED ----
 
@@ -78,5 +68,4 @@ else
 	nr=$((nr + 1))
 	echo "ok $nr - the epilog's command # SKIP only root can do that for others"
 fi
-echo "1..$nr"
-[ "$failed" -eq 0 ]
+finish

@@ -1,18 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 # What install-slurm puts where, twice, and that uninstall-slurm takes all of it away.
-cd "$(dirname "$0")/.." || exit 1
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
-nr=0 failed=0
-
-check() {	# WHAT COMMAND…
-	local what=$1 result=ok
-	shift
-	nr=$((nr + 1))
-	"$@" || { result='not ok' failed=$((failed + 1)); }
-	echo "$result $nr - $what"
-}
+# shellcheck source=tools/tests/lib.sh
+. "$(dirname "$0")/lib.sh"
 
 # Not as part of the make that runs this.
 slurm() { env -u MAKEFLAGS -u MAKELEVEL make -s "$1-slurm" DESTDIR="$work" PREFIX=/opt/ckpt SLURM_PLUGINDIR=/usr/lib/slurm; }
@@ -38,5 +28,4 @@ touch "$work/etc/slurm/prolog.d/another"
 check "uninstall-slurm" slurm uninstall
 check "leaves what is not ours" test "$(files)" = ./etc/slurm/prolog.d/another
 check "again, with nothing there" slurm uninstall
-echo "1..$nr"
-[ "$failed" -eq 0 ]
+finish

@@ -1,18 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 # The front of scontrol: what it has ckctl do, and what it leaves to the real one.
-cd "$(dirname "$0")/.." || exit 1
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
-nr=0 failed=0
-
-check() {	# WHAT COMMAND…
-	local what=$1 result=ok
-	shift
-	nr=$((nr + 1))
-	"$@" || { result='not ok' failed=$((failed + 1)); }
-	echo "$result $nr - $what"
-}
+# shellcheck source=tools/tests/lib.sh
+. "$(dirname "$0")/lib.sh"
 
 # Both tell how they were called, word by word, and end with a status of their own.
 mkdir -p "$work/prefix/bin" "$work/front" "$work/again" "$work/real"
@@ -74,5 +64,4 @@ command -v /usr/bin/scontrol >/dev/null ||
 	check "without a real one, that is said" says 127 "scontrol: there is no scontrol of Slurm*" show job 5
 path=/usr/bin:/bin:$work/real
 command -v /usr/bin/scontrol >/dev/null || check "it need not be in PATH itself" says 5 "real <ping>" ping
-echo "1..$nr"
-[ "$failed" -eq 0 ]
+finish

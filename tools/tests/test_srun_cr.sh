@@ -1,19 +1,9 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 # srun_cr with an srun that is none: the socket, what comes over it, and how all ends.
-cd "$(dirname "$0")/.." || exit 1
+# shellcheck source=tools/tests/lib.sh
+. "$(dirname "$0")/lib.sh"
 srun_cr=$PWD/build/srun_cr.bin
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
-nr=0 failed=0
-
-check() {	# WHAT COMMAND…
-	local what=$1 result=ok
-	shift
-	nr=$((nr + 1))
-	"$@" || { result='not ok' failed=$((failed + 1)); }
-	echo "$result $nr - $what"
-}
 
 if ! command -v python3 >/dev/null; then
 	echo "ok 1 - srun_cr # SKIP no python3 here"
@@ -74,5 +64,4 @@ check "nothing is left" test -z "$(compgen -G "/tmp/srun_cr.7.*")"
 check "it dies as srun dies" ends 143 kill
 check "it takes arguments" ends 2
 check "without srun" env PATH=/nonesuch "$BASH" -c "'$srun_cr' x 2>/dev/null; [ \$? = 127 ]"
-echo "1..$nr"
-[ "$failed" -eq 0 ]
+finish

@@ -128,6 +128,20 @@ int dir_open(int *fd, int at, const char *name, const char *path, bool writing, 
 	return rc;
 }
 
+int dir_open_own(int at, const char *name, int flags)
+{
+	int fd = openat(at, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | flags);
+	struct stat st;
+
+	if (fd < 0)
+		return -1;
+	if (fstat(fd, &st) == 0 && st.st_uid == geteuid() && !(st.st_mode & 022))
+		return fd;
+	close(fd);
+	errno = EPERM;
+	return -1;
+}
+
 int dir_open_file(int *fd, int dir, const char *name, const char *path, uint64_t *bytes)
 {
 	struct stat st;

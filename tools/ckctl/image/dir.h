@@ -42,6 +42,9 @@ int dir_split_path(const char *path, char **image, uint32_t *number);
  * caller, unless that is root; for reading to the caller or root; nobody else
  * may have the right to write in it.  @path is for messages. */
 int dir_open(int *fd, int at, const char *name, const char *path, bool writing, uid_t *owner);
+/* Open the directory @name under @at, which must be the caller's own, and nobody else may
+ * have the right to write in it: -1 and errno.  @flags: O_NOFOLLOW, or 0. */
+int dir_open_own(int at, const char *name, int flags);
 /* Open a file under @dir for reading, which must be a regular one. */
 int dir_open_file(int *fd, int dir, const char *name, const char *path, uint64_t *bytes);
 /* XXH64 (seed 0) of the first @bytes of a file. */

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "cgroup.h"
+#include "image/dir.h"
 #include "json.h"
 #include "out.h"
 
@@ -79,19 +80,10 @@ static bool runtime_dir(int n, char *path, size_t size)
 
 #define NR_RUNTIME_DIRS	3
 
-/* In /tmp anybody could have put it there: only a private one of our own will do. */
+/* In /tmp anybody could have put it there. */
 static int open_private(const char *path)
 {
-	int fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	struct stat st;
-
-	if (fd < 0)
-		return -1;
-	if (fstat(fd, &st) == 0 && st.st_uid == geteuid() && !(st.st_mode & 022))
-		return fd;
-	close(fd);
-	errno = EPERM;
-	return -1;
+	return dir_open_own(AT_FDCWD, path, O_NOFOLLOW);
 }
 
 static int open_runtime_dir(int *fd, char *path, size_t size)

@@ -34,21 +34,6 @@ static const char *home(void)
 	return pw ? pw->pw_dir : NULL;
 }
 
-/* Only the user's own, where nobody else may write. */
-static int open_own(int at, const char *name)
-{
-	int fd = openat(at, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	struct stat st;
-
-	if (fd < 0)
-		return -1;
-	if (fstat(fd, &st) == 0 && st.st_uid == geteuid() && !(st.st_mode & 022))
-		return fd;
-	close(fd);
-	errno = EPERM;
-	return -1;
-}
-
 /* $HOME/.ckpt/jobs/<cluster>, made if need be, or that above it; -1 and errno. */
 static int open_dir(const char *cluster, bool make)
 {
@@ -63,10 +48,10 @@ static int open_dir(const char *cluster, bool make)
 	}
 	fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	for (i = 0; fd >= 0 && i < sizeof(names) / sizeof(names[0]) && names[i]; i++) {
-		next = open_own(fd, names[i]);
+		next = dir_open_own(fd, names[i], 0);
 		if (next < 0 && errno == ENOENT && make &&
 		    (dir_make(fd, names[i]) == 0 || errno == EEXIST))
-			next = open_own(fd, names[i]);
+			next = dir_open_own(fd, names[i], 0);
 		err = errno;
 		close(fd);
 		errno = err;

@@ -214,8 +214,11 @@ int source_image(const struct source *s, uint32_t rank, struct image **image)
 		if (s->part->tasks[i].rank == rank)
 			at = i;
 	}
-	if (!rc)
+	if (!rc) {
 		rc = image_select(*image, roots, s->part->nr_tasks, at);
+		if (rc)
+			image_close(*image);
+	}
 	free(roots);
 	return rc;
 }
