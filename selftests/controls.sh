@@ -46,6 +46,7 @@ controls=(	# PROGRAM KIND ROW, "-" where ckctl's table has none
 	"files locks file locks"
 	"files cwd fs"
 	"files umask fs"
+	"chroots root fs"
 	"files rlimits rlimits"
 	"removed shm removed files"
 	"removed seals removed files"

@@ -188,7 +188,17 @@ static enum verdict no_cwd(void *payload, uint64_t *len)
 	struct ckpt_rec_fs *fs = payload;
 
 	SET(fs->cwd_len, 1);
+	SET(fs->root_len, 0);
 	*len -= *len - sizeof(*fs) - 1;
+	return KEEP;
+}
+
+static enum verdict no_root(void *payload, uint64_t *len)
+{
+	struct ckpt_rec_fs *fs = payload;
+
+	*len -= fs->root_len;
+	SET(fs->root_len, 0);
 	return KEEP;
 }
 
@@ -402,6 +412,7 @@ const struct kind kinds[] = {
 	{ "pipe-capacity", CKPT_REC_PIPE, no_pipe_capacity },
 	{ "cwd", CKPT_REC_FS, no_cwd },
 	{ "umask", CKPT_REC_FS, no_umask },
+	{ "root", CKPT_REC_FS, no_root },
 	{ "rlimits", CKPT_REC_RLIMITS, no_limits },
 	{ "nice", CKPT_REC_SCHED, no_nice },
 	{ "groups", CKPT_REC_CRED, no_groups_of_user },

@@ -180,6 +180,7 @@ static const struct {
 	{ "credentials twice", CKPT_REC_CRED, 0, IN(cred, pid), SYNTHETIC_PID + 1, CK_DAMAGED },
 	{ "groups beyond the record", CKPT_REC_CRED, 0, IN(cred, nr_groups), 0x40000003, CK_DAMAGED },
 	{ "an impossible umask", CKPT_REC_FS, 0, IN(fs, umask), 01000, CK_DAMAGED },
+	{ "a root directory behind the record", CKPT_REC_FS, 0, IN(fs, root_len), 1, CK_DAMAGED },
 	{ "a nice value of 20", CKPT_REC_SCHED, 0, IN(sched, nice), 20, CK_DAMAGED },
 	{ "a policy SCHED_DEADLINE", CKPT_REC_SCHED, 0, IN(sched, policy), 6, CK_DAMAGED },
 	{ "an ordinary policy with a real-time priority", CKPT_REC_SCHED, 0, IN(sched, rt_priority), 1,

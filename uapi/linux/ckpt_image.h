@@ -86,7 +86,7 @@ struct ckpt_record {
  * @CKPT_REC_SCHED: struct ckpt_rec_sched, then the CPU mask, of a thread
  * @CKPT_REC_ZOMBIE: struct ckpt_rec_zombie
  * @CKPT_REC_CRED: struct ckpt_rec_cred, then u32 groups[]
- * @CKPT_REC_FS: struct ckpt_rec_fs, then the working directory
+ * @CKPT_REC_FS: struct ckpt_rec_fs, then the working directory and the root directory
  * @CKPT_REC_RLIMITS: struct ckpt_rec_rlimits
  * @CKPT_REC_FD: struct ckpt_rec_fd
  * @CKPT_REC_FILE: struct ckpt_rec_file, then the path

@@ -49,17 +49,17 @@ struct ckpt_rec_cred {
 };
 
 /**
- * struct ckpt_rec_fs - what umask(2) and chdir(2) set
+ * struct ckpt_rec_fs - what umask(2), chdir(2) and chroot(2) set
  * @pid: the process
  * @umask: …
  * @cwd_len: bytes of path after this struct, without a NUL
- * @pad: zero
+ * @root_len: bytes of the path after that one; 0: the root directory of the tool
  */
 struct ckpt_rec_fs {
 	__s32 pid;
 	__u32 umask;
 	__u32 cwd_len;
-	__u32 pad;
+	__u32 root_len;
 };
 
 /**

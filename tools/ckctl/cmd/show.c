@@ -310,11 +310,12 @@ static json_t *json_processes(const struct image *img)
 		const struct image_process *p = &img->processes[i];
 
 		json_array_append_new(array, json_pack(
-			"{s:i, s:i, s:i, s:i, s:b, s:o, s:o, s:o, s:I, s:I, s:I, s:o, s:o}",
+			"{s:i, s:i, s:i, s:i, s:b, s:o, s:o, s:o, s:o, s:I, s:I, s:I, s:o, s:o}",
 			"pid", p->rec->pid, "ppid", p->rec->ppid, "pgid", p->rec->pgid,
 			"sid", p->rec->sid, "stopped", (int)(p->rec->flags & CKPT_PROCESS_STOPPED),
 			"name", json_text(p->rec->comm),
 			"exe", json_text(p->exe), "cwd", json_text(p->cwd),
+			"root", json_text(p->root ? p->root : "/"),
 			"mappings", (json_int_t)p->nr_vmas,
 			"mapped_bytes", (json_int_t)mapped_bytes(p),
 			"saved_bytes", (json_int_t)saved_bytes(p->pages, p->nr_pages),

@@ -194,9 +194,9 @@ static int check_rows(const struct parse *p, struct image_process *proc)
 	if (!proc->cred || !proc->fs || !proc->rlimits)
 		return damaged(p, record_of(proc), "the records of process %d are not all there",
 			       proc->rec->pid);
-	if (proc->cwd[0] != '/' || (proc->fs->umask & ~0777U))
-		return damaged(p, proc->fs, "the working directory or umask of process %d makes no "
-			       "sense", proc->rec->pid);
+	if (proc->cwd[0] != '/' || (proc->root && proc->root[0] != '/') || (proc->fs->umask & ~0777U))
+		return damaged(p, proc->fs, "the working directory, root directory or umask of "
+			       "process %d makes no sense", proc->rec->pid);
 	return check_fds(p, proc);
 }
 

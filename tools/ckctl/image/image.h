@@ -133,7 +133,7 @@ struct image_process {
 	const struct ckpt_rec_cred *cred;
 	const uint32_t *groups;
 	const struct ckpt_rec_fs *fs;
-	char *cwd;
+	char *cwd, *root;				/* root: NULL for the tool's own */
 	const struct ckpt_rec_rlimits *rlimits;
 	struct image_fd *fds;				/* ascending */
 	size_t nr_fds;

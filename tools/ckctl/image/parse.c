@@ -449,10 +449,15 @@ static int second_pass(struct pass *s, const struct ckpt_record *r)
 		p->groups = (const uint32_t *)(cred + 1);
 		return ONCE(s, r, p->cred, cred);
 	case CKPT_REC_FS:
-		if (!at_least(r, sizeof(*fs)) || !exactly(r, sizeof(*fs), fs->cwd_len))
+		if (!at_least(r, sizeof(*fs)) ||
+		    !exactly(r, sizeof(*fs), (uint64_t)fs->cwd_len + fs->root_len))
 			return bad_length(s->p, r);
 		rc = ONCE(s, r, p->fs, fs);
-		return rc ? rc : parse_text(s->p, &p->cwd, fs + 1, fs->cwd_len);
+		if (!rc)
+			rc = parse_text(s->p, &p->cwd, fs + 1, fs->cwd_len);
+		if (!rc && fs->root_len)
+			rc = parse_text(s->p, &p->root, (const char *)(fs + 1) + fs->cwd_len, fs->root_len);
+		return rc;
 	case CKPT_REC_RLIMITS:
 		return ONCE(s, r, p->rlimits, exactly(r, sizeof(*p->rlimits), 0));
 	default:

@@ -363,6 +363,7 @@ void image_process_free(struct image_process *p)
 	free(p->threads);
 	free(p->pages);
 	free(p->cwd);
+	free(p->root);
 	free(p->fds);
 }
 

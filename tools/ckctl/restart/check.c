@@ -175,6 +175,9 @@ int restart_layout(struct restart *r)
 	struct vdso *ranges = calloc(r->image->nr_processes, sizeof(*ranges));
 	int rc = ranges ? vdso_find(&r->vdso) : fail(CK_FAILED, "out of memory");
 
+	/* A skeleton may have no /proc to ask. */
+	if (!rc)
+		rc = vdso_text(&r->code);
 	for (i = 0; i < r->image->nr_processes && !rc; i++) {
 		const struct image_process *p = &r->image->processes[i];
 		uint64_t size = p->relaunch ? 0 : p->mm->vdso_end - p->mm->vdso_start;

@@ -114,11 +114,10 @@ static uint64_t find_syscall(const struct restart *r, const struct image_process
 	static const unsigned char insn[] = { 0x0f, 0x05 };
 	const unsigned char *code;
 	struct vdso_place place;
-	struct vdso text;
 
-	if (!p->mm->vdso_end || vdso_old_place(&r->vdso_old, p, &r->vdso, &place) || vdso_text(&text) || !text.end)
+	if (!p->mm->vdso_end || vdso_old_place(&r->vdso_old, p, &r->vdso, &place) || !r->code.end)
 		return 0;
-	code = memmem((const void *)text.start, text.end - text.start, insn, sizeof(insn));
+	code = memmem((const void *)r->code.start, r->code.end - r->code.start, insn, sizeof(insn));
 	return code ? place.own + ((uint64_t)code - r->vdso.start) : 0;
 }
 

@@ -90,7 +90,7 @@ struct restart {
 	struct nl *nl;			/* the coordinator's; skeletons close it */
 	uint32_t session;
 	int family;
-	struct vdso vdso;		/* of the coordinator, inherited by all */
+	struct vdso vdso, code;		/* of the coordinator, inherited by all; code: its text alone */
 	struct vdso_old vdso_old;	/* restart_check() */
 	pid_t pid, pgid;		/* of the coordinator */
 	int cgroup_fd;			/* the job's cgroup; -1 for the coordinator's */

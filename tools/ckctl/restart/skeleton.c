@@ -140,11 +140,8 @@ static int leave(struct restart *r, const struct image_process *p, struct ckpt_p
 	const struct ckpt_rec_process *rec = p->rec;
 	struct vdso_place place;
 	struct request req;
-	struct vdso code;
 	int rc = vdso_old_place(&r->vdso_old, p, &r->vdso, &place);
 
-	if (!rc)
-		rc = vdso_text(&code);
 	/* Needs rights, and threads would have inherited it. */
 	if (!rc)
 		rc = sched_settle(&r->state, &p->threads[0]);
@@ -165,7 +162,7 @@ static int leave(struct restart *r, const struct image_process *p, struct ckpt_p
 	request_make(&req, r, CKPT_CMD_RESTORE, plan);
 	rc = vdso_move(&r->vdso, place.own);
 	if (!rc)
-		rc = vdso_old_put(&r->vdso_old, &place, place.own + (code.start - r->vdso.start));
+		rc = vdso_old_put(&r->vdso_old, &place, place.own + (r->code.start - r->vdso.start));
 	if (rc)
 		return fail_errno(-rc, "process %d (%.15s): cannot map the vdso where it was",
 				  rec->pid, rec->comm);
