@@ -28,6 +28,15 @@ PROGRAMS = {
     "memory1024": ("(b) 1 GB, rewritten by 2 threads", ["memory"], ["1024"]),
     "ring": ("(c) 50 processes of 4 threads, ring of pipes", ["ring"], ["50"]),
 }
+# How the cost grows with each of these, "--programs growth".
+GROWTH = {
+    f"{kind}{nr}": (f"{nr} {kind}", ["many"], [kind, str(nr)])
+    for kind, series in {
+        "processes": (100, 400, 1600), "threads": (100, 400, 1600), "mappings": (1000, 8000, 64000),
+        "files": (1000, 8000, 64000), "pipes": (500, 4000),
+    }.items() for nr in series
+}
+ALL = PROGRAMS | GROWTH
 # What was set out to be reached: ckctl's share of CRIU's time, at most.
 WANTED = {
     "standstill": {"tiny": 1 / 10, "memory256": 1 / 20, "memory1024": 1 / 20, "ring": 1 / 10},
@@ -197,7 +206,7 @@ class Criu:
 
 
 def measure(tool, program, work, reps, log):
-    title, binary, args = PROGRAMS[program]
+    title, binary, args = ALL[program]
     path = f"{tool.work}/ticker"
     ticker = Ticker(path)
     tool.start([f"{work}/{binary[0]}", path] + args)
@@ -305,9 +314,9 @@ def table(results):
                     wanted = f"32 MB, {'reached' if a[key]['max'] < 32 else 'missed'}"
             else:
                 cells = [spread(x, key) for x in (a, b)]
-            lines.append(f"| {PROGRAMS[program][0]} | {text} | {cells[0]} | {cells[1]} | {ratio} | {wanted} |")
+            lines.append(f"| {ALL[program][0]} | {text} | {cells[0]} | {cells[1]} | {ratio} | {wanted} |")
         for name, error in r.get("errors", {}).items():
-            lines.append(f"| {PROGRAMS[program][0]} | failed | {error if name == 'ckctl' else ''} | "
+            lines.append(f"| {ALL[program][0]} | failed | {error if name == 'ckctl' else ''} | "
                          f"{error if name == 'CRIU' else ''} | | |")
     return "\n".join(lines) + "\n"
 
@@ -315,14 +324,14 @@ def table(results):
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--reps", type=int, default=5, help="how often each is measured (5)")
-    parser.add_argument("--programs", default=",".join(PROGRAMS), help="which: " + ", ".join(PROGRAMS))
+    parser.add_argument("--programs", default=",".join(PROGRAMS), help="which: " + ", ".join(ALL) + "; growth: the latter ones")
     parser.add_argument("--tools", default="ckctl,CRIU", help="which: ckctl, CRIU")
     parser.add_argument("--work", default="/mnt/disk", help="where images go (/mnt/disk)")
     parser.add_argument("--out", default=".", help="where the results go (here)")
     args = parser.parse_args()
     work = os.path.join(args.work, "bench")
     os.makedirs(work)
-    for source in ("tiny", "memory", "ring", "bandwidth"):
+    for source in ("tiny", "memory", "ring", "many", "bandwidth"):
         run(["gcc", "-O2", "-std=gnu11", "-D_GNU_SOURCE", "-pthread", "-o", f"{work}/{source}",
              f"{HERE}/bench-programs/{source}.c"])
 
@@ -331,7 +340,7 @@ def main():
     results = {"machine": machine(), "reps": args.reps,
                "bandwidth": json.loads(run([f"{work}/bandwidth", work])[2]), "programs": {}}
     failed = False
-    for program in args.programs.split(","):
+    for program in GROWTH if args.programs == "growth" else args.programs.split(","):
         r = results["programs"][program] = {}
         for make in (Ckctl, Criu):
             if make.name not in args.tools.split(","):
