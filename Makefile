@@ -26,7 +26,7 @@ export PREFIX SYSCONFDIR DESTDIR
 # Targets are steps with side effects; the scripts parallelise inside.
 .NOTPARALLEL:
 .PHONY: all help deps module tools selftests install install-slurm uninstall demo test check \
-	check-debug check-kernels check-slurm cluster faults soak lint unit bench shell clean
+	check-debug check-kernels check-slurm cluster faults soak packages lint unit bench shell clean
 
 all: module tools ## build ckpt.ko, ckctl and, with Slurm's headers, its plugin
 
@@ -102,6 +102,9 @@ faults: deps selftests ## ckctl and tasks killed at N=500 random moments; K=debu
 
 soak: deps selftests ## checkpoint, kill, restart for MINUTES=n: does anything grow?
 	scripts/vm.sh run --disk 2G --timeout $$((600 + 60 * $(MINUTES))) -- /src/selftests/soak.sh $(MINUTES)
+
+packages: ## build Debian packages in build/packages; ARGS=--try: install them in a fresh root file system
+	scripts/packages.sh $(ARGS)
 
 lint: ## static checks: shellcheck, W=1, sparse, layout
 	scripts/lint.sh

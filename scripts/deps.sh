@@ -6,6 +6,7 @@
 #   scripts/deps.sh           what make, make check and make demo need
 #   scripts/deps.sh --quick   the same, but ask apt nothing if every package is there
 #   scripts/deps.sh --debug   also what make check-debug needs (a kernel's source)
+#   scripts/deps.sh --packages  also what make packages needs
 #
 # No version is pinned. The kernel that the VMs run is the one whose headers
 # are installed here, and those follow Debian's linux-headers-amd64; so headers
@@ -25,6 +26,8 @@ packages=(
 	qemu-system-x86 mmdebstrap busybox-static cpio kmod xz-utils zstd
 	e2fsprogs python3-minimal libarchive13 procps util-linux
 )
+# packages.sh
+package_packages=(dpkg-dev debhelper dh-dkms)
 debug_packages=(linux-source flex bison bc libelf-dev libssl-dev)
 
 quick=
@@ -32,7 +35,8 @@ while [ $# -gt 0 ]; do
 	case $1 in
 	--quick) quick=1 ;;
 	--debug) packages+=("${debug_packages[@]}") ;;
-	*) die "scripts/deps.sh does not know '$1'; it takes --quick and --debug." ;;
+	--packages) packages+=("${package_packages[@]}") ;;
+	*) die "scripts/deps.sh does not know '$1'; it takes --quick, --debug and --packages." ;;
 	esac
 	shift
 done
