@@ -110,6 +110,17 @@ three_steps() {
 		"after step 2: 12 two" "after step 3: 123 three four" "left 4" "right 5"
 }
 
+# Slurm tells the step's srun how a task has ended, and never again.
+ended_early() {
+	begin early -N1 -n3 <<-'END' || return
+		#!/bin/bash
+		srun bash -c '[ $SLURM_PROCID != 2 ] || exit 9; exec ./rounds.py 120 0' 2>srun.err
+		echo "end $?"
+	END
+	rounds_await 2 20 && create && rounds_await 2 40 && as_user scontrol requeue "$job" && goes_on &&
+		ended_with COMPLETED 0 && tasks_undisturbed 2 120 && script_undisturbed "end 9"
+}
+
 # ---- images that are of no use ----
 
 from_the_beginning() {	# SENTENCE: it is said, and all is done once more
@@ -177,6 +188,7 @@ run "a node of a two-node job of 4 tasks is switched off" node_off
 run "a batch shell whose node is switched off continues on another" other_node
 run "preemption by a job of the partition urgent" preempted
 run "signals and scancel reach a job that continues" controlled
+run "a task that had failed before the checkpoint has failed after it" ended_early
 run "three steps one after the other and two in the background, a checkpoint in the middle of each" three_steps
 run "the image was removed: from the beginning, and that is said" removed
 run "no checkpoint was made yet" none_yet

@@ -101,8 +101,12 @@ int slurm_spank_task_init(spank_t sp, int ac, char **av)
 
 int slurm_spank_task_exit(spank_t sp, int ac, char **av)
 {
+	const struct step *step = step_known();
+
 	(void)ac;
 	(void)av;
+	if (step && step->ours)
+		task_ended(sp, step);
 	keeper_task_ended(sp);
 	return 0;
 }
@@ -112,7 +116,9 @@ int slurm_spank_exit(spank_t sp, int ac, char **av)
 	(void)sp;
 	(void)ac;
 	(void)av;
-	if (spank_context() == S_CTX_REMOTE)
+	if (spank_context() == S_CTX_REMOTE) {
 		keeper_end();
+		task_forget();
+	}
 	return 0;
 }

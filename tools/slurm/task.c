@@ -2,12 +2,15 @@
 #include "task.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
+#include "job/exits.h"
 #include "task_name.h"
 
 /*
@@ -79,4 +82,36 @@ void task_continue(spank_t sp, const struct step *step, const char *prefix)
 	slurm_error("ckpt: cannot continue from %s: %s; starting anew", image, strerror(errno));
 	/* Jobs that it submits are no restarts. */
 	spank_unsetenv(sp, TASK_ENV_SUBMITTED);
+}
+
+/* The file is slurmstepd's own. */
+static char exits_path[64];
+static int exits_fd = -1;
+
+void task_ended(spank_t sp, const struct step *step)
+{
+	uint32_t rank;
+	char line[32];
+	int status, len;
+
+	if (step->batch || spank_get_item(sp, S_TASK_GLOBAL_ID, &rank) != ESPANK_SUCCESS ||
+	    spank_get_item(sp, S_TASK_EXIT_STATUS, &status) != ESPANK_SUCCESS)
+		return;
+	if (exits_fd < 0) {
+		snprintf(exits_path, sizeof(exits_path), EXITS_DIR "/%u.%u.%u", step->job_id,
+			 step->step_id, step->node);
+		mkdir(EXITS_DIR, 0755);
+		/* A requeued job has the ids of its former life. */
+		exits_fd = open(exits_path, O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_NOFOLLOW | O_CLOEXEC,
+				0644);
+	}
+	len = snprintf(line, sizeof(line), "%u %d\n", rank, status);
+	if (exits_fd < 0 || write(exits_fd, line, (size_t)len) != len)
+		slurm_error("ckpt: cannot write to %s: %m", exits_path);
+}
+
+void task_forget(void)
+{
+	if (exits_fd >= 0)
+		unlink(exits_path);
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* A task that has something to continue from. */
+/* How tasks begin, where they have something to continue from, and how they end. */
 #ifndef CKPT_SLURM_TASK_H
 #define CKPT_SLURM_TASK_H
 
@@ -13,5 +13,10 @@
  * gets its command line.  Where that cannot be, the program starts as ever.
  */
 void task_continue(spank_t sp, const struct step *step, const char *prefix);
+
+/* In slurmstepd: a task has ended, and an image of those that go on will have to tell how. */
+void task_ended(spank_t sp, const struct step *step);
+/* In slurmstepd, at its end: that is of no use any more. */
+void task_forget(void);
 
 #endif

@@ -21,16 +21,17 @@ static int quietly(int (*opened)(struct source *, const char *), struct source *
 	return rc;
 }
 
-/* The node of that rank; "ended", or "none". */
+/* The node of that rank; "ended with STATUS", or "none". */
 static const char *node_of(struct source *s, uint32_t rank)
 {
-	bool ended;
-	int rc;
+	int ended, rc;
 
 	fail_capture(sentence, sizeof(sentence));
 	rc = source_find(s, rank, &ended);
 	fail_capture(NULL, 0);
-	return rc ? "none" : ended ? "ended" : s->part->node;
+	if (!rc && ended >= 0)
+		snprintf(sentence, sizeof(sentence), "ended with %#x", (unsigned int)ended);
+	return rc ? "none" : ended >= 0 ? sentence : s->part->node;
 }
 
 static void test_batch(void)
@@ -53,7 +54,7 @@ static void check_step(const char *path, const char *what)
 	   source_tasks(&s) == 4, "%s: %s", what, sentence);
 	ok(strcmp(node_of(&s, 0), "n1") == 0 && strcmp(node_of(&s, 1), "n1") == 0 &&
 	   strcmp(node_of(&s, 2), "n2") == 0, "its tasks");
-	ok(strcmp(node_of(&s, 3), "ended") == 0, "one that had ended");
+	ok(strcmp(node_of(&s, 3), "ended with 0x300") == 0, "one that had ended: %s", sentence);
 	ok(strcmp(node_of(&s, 4), "none") == 0, "one that never was: %s", sentence);
 	source_close(&s);
 }

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "job/exits.h"
 #include "job/leftovers.h"
 #include "job/slurm.h"
 #include "out.h"
@@ -39,6 +40,7 @@ int cmd_job_epilog(int argc, char **argv)
 	fail_capture(ignored, sizeof(ignored));
 	out_quiet = true;
 	leftovers_cgroups(node ? node : "", job);
+	exits_remove(job);
 	/* What users own, they could have made into a trap for root. */
 	rc = chdir("/") < 0 ? CK_FAILED : slurm_become((uid_t)strtoul(uid, NULL, 10), job);
 	if (!rc)

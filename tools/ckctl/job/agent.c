@@ -9,6 +9,7 @@
 
 #include "../../../kmod/version.h"
 #include "drain.h"
+#include "exits.h"
 #include "image/dir.h"
 #include "json.h"
 #include "out.h"
@@ -20,6 +21,7 @@ struct agent {
 	const char *node;
 	int stop_fd;			/* can be read when there is no point in going on */
 	struct steps_place place;
+	char job[32];
 	bool all;			/* all steps that there are, not certain ones */
 	struct unit *units;		/* the job's steps here */
 	size_t nr;
@@ -230,6 +232,7 @@ static int prepare(struct agent *a, const json_t *request, json_t *answer)
 	    json_integer_value(json_object_get(request, "max_wait_ms")) < 0)
 		return fail(CK_FAILED, "the coordinator asks for what cannot be");
 	a->all = !json_is_array(steps);
+	snprintf(a->job, sizeof(a->job), "%s", job);
 	rc = check_place(a, job);
 	if (!rc)
 		rc = start_units(a, steps, json_is_true(json_object_get(request, "batch")));
@@ -319,6 +322,7 @@ static int save(struct agent *a, const json_t *request, json_t *answer)
 	int rc = have(a, ALL, request);
 
 	json_object_set_new(answer, "parts", parts);
+	json_object_set_new(answer, "exits", exits_read(a->job));
 	for (i = 0; i < a->nr && !rc; i++)
 		json_array_append_new(parts, json_pack("{s:s, s:O}", "step", a->units[i].step.name, "tasks",
 						       json_object_get(a->units[i].answer, "tasks")));

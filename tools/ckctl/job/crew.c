@@ -470,6 +470,22 @@ const json_t *crew_answer(const struct crew *c, size_t i)
 	return c->members[i].answer;
 }
 
+json_t *crew_collect(const struct crew *c, const char *key)
+{
+	json_t *all = json_array();
+	size_t i;
+
+	for (i = 0; i < c->nr && all; i++) {
+		json_t *list = json_object_get(c->members[i].answer, key);
+
+		if (json_is_array(list) && json_array_extend(all, list) < 0) {
+			json_decref(all);
+			all = NULL;
+		}
+	}
+	return all;
+}
+
 void crew_end(struct crew *c)
 {
 	struct pollfd stop = { .events = POLLIN };

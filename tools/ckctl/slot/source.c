@@ -185,17 +185,36 @@ static bool had_begun(const struct source *s)
 	       s->job->meta.time - (int64_t)mktime(&tm) >= ALL_BEGIN_S;
 }
 
-int source_find(struct source *s, uint32_t rank, bool *ended)
+/* How that task had ended, as its node told; -1 when it did not. */
+static int exit_of(const struct source *s, uint32_t rank)
+{
+	const json_t *exits = json_object_get(s->job->record, "exits"), *item;
+	const char *step;
+	size_t i;
+
+	json_array_foreach(exits, i, item) {
+		step = json_string_value(json_object_get(item, "step"));
+		if (step && strcmp(step, s->step) == 0 &&
+		    json_integer_value(json_object_get(item, "rank")) == rank)
+			return (int)(json_integer_value(json_object_get(item, "status")) & 0xffff);
+	}
+	return -1;
+}
+
+int source_find(struct source *s, uint32_t rank, int *ended)
 {
 	size_t i;
 
-	*ended = false;
+	*ended = -1;
 	s->part = NULL;
 	for (i = 0; i < s->job->nr_parts && !s->part; i++)
 		if (strcmp(s->job->parts[i].step, s->step) == 0 && task_of(&s->job->parts[i], rank))
 			s->part = &s->job->parts[i];
-	*ended = !s->part && rank < source_tasks(s) && had_begun(s);
-	if (s->part || *ended)
+	if (!s->part && rank < source_tasks(s))
+		*ended = exit_of(s, rank);
+	if (!s->part && *ended < 0 && rank < source_tasks(s) && had_begun(s))
+		*ended = 0;
+	if (s->part || *ended >= 0)
 		return CK_OK;
 	if (rank < source_tasks(s))
 		return fail(CK_NOTFOUND, "step %s was only just beginning, and that task is not in it",

@@ -30,8 +30,8 @@ struct source {
 int source_open_batch(struct source *s, const char *path);
 int source_open_step(struct source *s, const char *path);
 /* The part with the task of that rank; *@ended: that task had ended, while others of its step
- * had not. */
-int source_find(struct source *s, uint32_t rank, bool *ended);
+ * had not, with that wait status, 0 where that is not known; else -1. */
+int source_find(struct source *s, uint32_t rank, int *ended);
 /* How many tasks the step had, those that had ended among them. */
 uint32_t source_tasks(const struct source *s);
 /* The processes of that task, once it was found. */

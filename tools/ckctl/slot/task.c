@@ -32,7 +32,7 @@ struct slot {
 	char script[PATH_MAX];		/* as the saved shell has it open; "" for not */
 	int mark;			/* slot_mark() */
 	bool tried;			/* it came to an attempt, which is counted */
-	bool ended;			/* that task had ended, there is nothing to do */
+	int ended;			/* that task had ended, so: there is nothing to do; else -1 */
 	/* What the program has instead, should it come to that: */
 	sigset_t signals;
 	struct rlimit files;
@@ -104,7 +104,7 @@ static int look(struct slot *s)
 	struct image *image;
 	int rc = source_find(&s->source, s->own.rank, &s->ended);
 
-	if (rc || s->ended)
+	if (rc || s->ended >= 0)
 		return rc;
 	rc = source_image(&s->source, s->own.rank, &image);
 	if (rc)
@@ -168,7 +168,7 @@ static int attempt(struct slot *s)
 		sigprocmask(SIG_SETMASK, &s->signals, NULL);
 		rc = start_again();
 	}
-	return rc || s->ended ? rc : run(s);
+	return rc || s->ended >= 0 ? rc : run(s);
 }
 
 /* ---- from the start ---- */
@@ -215,7 +215,7 @@ static int from_the_start(const struct slot *s)
 
 int slot_run(const struct slot_request *req)
 {
-	struct slot s = { .req = req, .started.status_fd = -1, .mark = -1 };
+	struct slot s = { .req = req, .started.status_fd = -1, .mark = -1, .ended = -1 };
 	char why[1024] = "";
 	int rc;
 
@@ -232,9 +232,8 @@ int slot_run(const struct slot_request *req)
 		rc = s.mark < 0 ? fail_errno(errno, "cannot mark this process") : attempt(&s);
 	}
 	fail_capture(NULL, 0);
-	/* How it did is known to the srun of then only, which goes by the tasks that are left. */
-	if (!rc && s.ended)
-		_exit(0);
+	if (!rc && s.ended >= 0)
+		slot_end(s.ended);
 	if (!rc && *s.own.image) {
 		restart_release(&s.restart);
 		source_close(&s.source);
