@@ -18,21 +18,35 @@
 #define CKPT_POLL_MIN_US	50
 #define CKPT_POLL_MAX_US	100
 
+/* In a mount namespace of their own, callers mount over it what they like. */
+static bool is_own_file(const struct file *file, const struct file *dir)
+{
+	return file->f_path.mnt == dir->f_path.mnt &&
+	       file->f_path.dentry->d_parent == dir->f_path.dentry;
+}
+
 /*
  * Opened with the kernel's credentials: permission was judged task by task,
- * and the file belongs to root wherever nothing is delegated.
+ * and the file belongs to root wherever nothing is delegated.  So it is only
+ * looked up at first: opening a device can do something, too.
  */
 static struct file *open_control(struct file *dir)
 {
+	struct file *found, *file;
 	const struct cred *old;
 	struct cred *cred;
-	struct file *file;
 
 	cred = prepare_kernel_cred(&init_task);
 	if (!cred)
 		return ERR_PTR(-ENOMEM);
 	old = override_creds(cred);
-	file = file_open_root(&dir->f_path, "cgroup.freeze", O_WRONLY, 0);
+	found = file_open_root(&dir->f_path, "cgroup.freeze", O_PATH, 0);
+	file = found;
+	if (!IS_ERR(found)) {
+		file = is_own_file(found, dir) ? dentry_open(&found->f_path, O_WRONLY, cred) :
+						 ERR_PTR(-EXDEV);
+		fput(found);
+	}
 	revert_creds(old);
 	put_cred(cred);
 	return file;
@@ -89,8 +103,11 @@ int ckpt_freezer_open(struct ckpt_session *s, int fd, struct netlink_ext_ack *ex
 		goto err_dir;
 	file = open_control(dir);
 	if (IS_ERR(file)) {
-		NL_SET_ERR_MSG(extack, "this cgroup has no freezer");
 		ret = PTR_ERR(file);
+		if (ret == -EXDEV)
+			NL_SET_ERR_MSG(extack, "something is mounted over this cgroup's freezer");
+		else
+			NL_SET_ERR_MSG(extack, "this cgroup has no freezer");
 		goto err_dir;
 	}
 	s->freeze_file = file;
