@@ -254,7 +254,9 @@ static int get_sink(struct genl_info *info, enum ckpt_attr attr, struct file **f
 		NL_SET_ERR_MSG_ATTR(info->extack, info->attrs[attr], "the descriptor is not open");
 		return -EBADF;
 	}
-	if (!((*file)->f_mode & FMODE_WRITE) || !S_ISREG(file_inode(*file)->i_mode)) {
+	/* Those of /proc look like regular ones, too, but cannot be written to by iterator. */
+	if (!((*file)->f_mode & FMODE_WRITE) || !S_ISREG(file_inode(*file)->i_mode) ||
+	    !(*file)->f_op->write_iter) {
 		NL_SET_ERR_MSG_ATTR(info->extack, info->attrs[attr],
 				    "the descriptor is not a regular file open for writing");
 		fput(*file);
