@@ -292,7 +292,7 @@ err_page_file:
 	return ret;
 }
 
-/* DUMP, DUMP_PAGES: the cursor is (session, byte position, list of records). */
+/* DUMP, DUMP_PAGES: the cursor is (session, byte position, list of records, its version). */
 static int dump_start(struct netlink_callback *cb)
 {
 	struct ckpt_session *s = ckpt_session_find(sock_net(cb->skb->sk), NETLINK_CB(cb->skb).portid);
@@ -335,8 +335,11 @@ static int dump_next(struct sk_buff *skb, struct netlink_callback *cb)
 	if (!attr)
 		return -EMSGSIZE;
 	mutex_lock(&s->lock);
+	if (!cb->args[1])
+		cb->args[3] = records->version;
+	/* A list that was replaced meanwhile has something else at this position. */
 	if ((s->phase == CKPT_SNAPPED || s->phase == CKPT_THAWED) && s->op != CKPT_CMD_SNAPSHOT &&
-	    (records == &s->records || s->op != CKPT_CMD_WRITE))
+	    (records == &s->records || s->op != CKPT_CMD_WRITE) && cb->args[3] == records->version)
 		n = ckpt_records_copy(records, cb->args[1], nla_data(attr), room);
 	mutex_unlock(&s->lock);
 	if (n <= 0) {
