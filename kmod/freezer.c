@@ -179,20 +179,23 @@ static int wait_frozen(struct ckpt_session *s)
 
 /*
  * A task counts as frozen a moment before it leaves its CPU: its registers and
- * the CPU's TLB are only ours after that.
+ * the CPU's TLB are only ours after that.  One that somebody lets run may stay on
+ * it for as long as it likes: not worth spinning for.
  */
 static int wait_off_cpu(struct ckpt_session *s)
 {
 	unsigned long end = jiffies + msecs_to_jiffies(s->freeze_ms);
 	unsigned int i, j;
+	int ret;
 
 	for (i = 0; i < s->nr_procs; i++) {
 		for (j = 0; j < s->procs[i].nr_threads; j++) {
 			struct task_struct *t = s->procs[i].threads[j];
 
 			while (smp_load_acquire(&t->on_cpu)) {
-				if (time_after(jiffies, end))
-					return timed_out(s);
+				ret = t->frozen ? 0 : pause(s, end);
+				if (ret)
+					return ret;
 				cond_resched();
 				cpu_relax();
 			}
