@@ -94,7 +94,7 @@ static int take_table(struct walk *w, pmd_t *pmdp, unsigned long *addr, unsigned
 
 	spin_lock(ptl);
 	pmd = READ_ONCE(*pmdp);
-	if (pmd_none(pmd) || pmd_trans_huge(pmd) || !pmd_present(pmd)) {
+	if (pmd_none(pmd) || pmd_leaf(pmd) || !pmd_present(pmd)) {
 		ret = pmd_none(pmd) ? 0 : -ERESTART;
 		goto out;
 	}
@@ -200,6 +200,8 @@ static int take_pmd(struct walk *w, pmd_t *pmdp, unsigned long addr, unsigned lo
 			ret = take_huge(w, pmdp, addr, end);
 			if (!ret)
 				addr = end;
+		} else if (pmd_leaf(pmd)) {	/* of a file on memory of its own, DAX */
+			return 0;
 		} else {
 			ret = take_table(w, pmdp, &addr, end);
 			if (!ret)
