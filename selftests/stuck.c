@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * A file that cannot be read must not keep the job frozen: a file system in user
- * space whose server answers when it is told to.  The job has mapped a removed file
- * of it, whose pages the module reads while the job stands still.
+ * A file that cannot be read must neither keep the job frozen nor be saved as if it
+ * were empty: a file system in user space whose server answers when, and what, it is
+ * told to.  The job has mapped a removed file of it, whose pages the module reads
+ * while the job stands still.
  */
 #include <errno.h>
 #include <linux/fuse.h>
@@ -23,7 +24,7 @@
 #define STANDSTILL_MS 1000
 
 static struct shared {
-	int pid, reading, go;
+	int pid, reading, go, seek_fails;
 } *shared;
 
 static void pause_ms(long ms)
@@ -88,6 +89,9 @@ static void serve_one(int fd, const struct fuse_in_header *in, const void *arg)
 		__atomic_store_n(&shared->reading, 1, __ATOMIC_RELEASE);
 		await(&shared->go);
 		answer(fd, in, 0, zeros, ((const struct fuse_read_in *)arg)->size);
+		break;
+	case FUSE_LSEEK:
+		answer(fd, in, shared->seek_fails ? EIO : ENOSYS, NULL, 0);
 		break;
 	case FUSE_UNLINK:
 	case FUSE_FLUSH:
@@ -164,17 +168,31 @@ static bool runs(void)
 	return n > 0 && strstr(text, "frozen 0");
 }
 
-static int freeze(struct nl *nl)
+static int freeze(struct nl *nl, uint32_t deadline_ms)
 {
 	struct nl_msg *msg = nl_new(nl, CKPT_CMD_FREEZE);
 	int fd = open(CGROUP, O_RDONLY | O_DIRECTORY | O_CLOEXEC), rc;
 	struct nl_event ev = { 0 };
 
 	nla_put_s32(msg, CKPT_A_CGROUP_FD, fd);
-	nla_put_u32(msg, CKPT_A_DEADLINE_MS, STANDSTILL_MS);
+	nla_put_u32(msg, CKPT_A_DEADLINE_MS, deadline_ms);
 	rc = ss_request(nl, msg, CKPT_EVENT_FROZEN, &ev);
 	close(fd);
 	return rc ? because("the job cannot be frozen") : ss_prove(nl, &shared->pid, 1, "mem", false);
+}
+
+static int without_its_data(struct nl *nl)
+{
+	struct nl_event ev = { 0 };
+
+	shared->seek_fails = 1;
+	if (freeze(nl, 60 * STANDSTILL_MS))
+		return because("the proof was refused");
+	if (!ss_snapshot(nl, CKPT_MODE_COW, &ev))
+		return because("the snapshot succeeded");
+	if (ev.reason != CKPT_REASON_IO)
+		return because("the snapshot failed for reason %d: %s", ev.reason, ev.message);
+	return runs() ? 0 : because("the job is frozen");
 }
 
 static int until_the_deadline(struct nl *nl)
@@ -182,7 +200,9 @@ static int until_the_deadline(struct nl *nl)
 	struct nl_msg *msg;
 	struct nl_event ev = { 0 };
 
-	if (freeze(nl))
+	shared->seek_fails = 0;
+	shared->go = 0;
+	if (freeze(nl, STANDSTILL_MS))
 		return because("the proof was refused");
 	msg = nl_new(nl, CKPT_CMD_SNAPSHOT);
 	nla_put_u32(msg, CKPT_A_MODE, CKPT_MODE_COW);
@@ -201,10 +221,22 @@ static int until_the_deadline(struct nl *nl)
 	return 0;
 }
 
-int main(void)
+static void test(const char *what, int (*fn)(struct nl *nl))
 {
 	struct nl *nl = NULL;
-	int rc, kill_fd;
+	int rc = await(&shared->pid) ? because("the job did not start") : 0;
+
+	if (!rc)
+		rc = nl_open(&nl) ? because("no connection to the module") : fn(nl);
+	/* Let go of everything, whatever came of it. */
+	__atomic_store_n(&shared->go, 1, __ATOMIC_RELEASE);
+	nl_end(nl);
+	ss_result(rc, what, "");
+}
+
+int main(void)
+{
+	int kill_fd;
 
 	if (access("/run/vm/config", F_OK) < 0) {
 		printf("1..0 # SKIP this runs only in a test VM\n");
@@ -221,13 +253,8 @@ int main(void)
 	}
 	if (fork() == 0)
 		job();
-	rc = await(&shared->pid) ? because("the job did not start") : 0;
-	if (!rc)
-		rc = nl_open(&nl) ? because("no connection to the module") : until_the_deadline(nl);
-	/* Let go of everything, whatever came of it. */
-	__atomic_store_n(&shared->go, 1, __ATOMIC_RELEASE);
-	nl_end(nl);
-	ss_result(rc, "a file that is not read in time does not keep the job frozen", "");
+	test("a file whose data cannot be found is not saved without it", without_its_data);
+	test("a file that is not read in time does not keep the job frozen", until_the_deadline);
 	kill_fd = open(CGROUP "/cgroup.kill", O_WRONLY | O_CLOEXEC);
 	if (write(kill_fd, "1", 1) == 1 && shared->pid)
 		waitpid(shared->pid, NULL, 0);
