@@ -177,31 +177,25 @@ static int wait_frozen(struct ckpt_session *s)
 	}
 }
 
+/* Off its CPU, and not woken: of a woken one nobody knows when it gets there. */
+static bool is_at_rest(const struct task_struct *t)
+{
+	return (READ_ONCE(t->__state) & (TASK_NORMAL | __TASK_STOPPED | __TASK_TRACED)) &&
+	       !smp_load_acquire(&t->on_cpu);
+}
+
 /*
  * A task counts as frozen a moment before it leaves its CPU: its registers and
- * the CPU's TLB are only ours after that.  One that somebody lets run may stay on
- * it for as long as it likes: not worth spinning for.
+ * the CPU's TLB are only ours after that.  Signals wake it, and so does a thaw
+ * before the freeze; it goes to sleep again, and is frozen meanwhile.
  */
-static int wait_off_cpu(struct ckpt_session *s)
+static int wait_at_rest(struct ckpt_session *s, struct task_struct *t, unsigned long end)
 {
-	unsigned long end = jiffies + msecs_to_jiffies(s->freeze_ms);
-	unsigned int i, j;
-	int ret;
+	int ret = 0;
 
-	for (i = 0; i < s->nr_procs; i++) {
-		for (j = 0; j < s->procs[i].nr_threads; j++) {
-			struct task_struct *t = s->procs[i].threads[j];
-
-			while (smp_load_acquire(&t->on_cpu)) {
-				ret = t->frozen ? 0 : pause(s, end);
-				if (ret)
-					return ret;
-				cond_resched();
-				cpu_relax();
-			}
-		}
-	}
-	return 0;
+	while (!ret && t->frozen && !is_at_rest(t))
+		ret = pause(s, end);
+	return ret;
 }
 
 /**
@@ -211,20 +205,27 @@ static int wait_off_cpu(struct ckpt_session *s)
  * Frozen is not a lock: a task can be killed, and whoever may write the
  * cgroup's control file can let it run.
  *
+ * Context: may sleep, until all are off the CPU.
+ *
  * Return: 0 or a noted failure.
  */
 int ckpt_freezer_check(struct ckpt_session *s)
 {
+	unsigned long end = jiffies + msecs_to_jiffies(s->freeze_ms);
 	unsigned int i, j;
+	int ret;
 
 	for (i = 0; i < s->nr_procs; i++) {
 		for (j = 0; j < s->procs[i].nr_threads; j++) {
 			struct task_struct *t = s->procs[i].threads[j];
 
+			ret = wait_at_rest(s, t, end);
+			if (ret)
+				return ret;
 			if (t->flags & PF_EXITING)
 				return ckpt_fail(s, -ESRCH, CKPT_REASON_VANISHED, t,
 						 "it was killed during the checkpoint");
-			if (!t->frozen || smp_load_acquire(&t->on_cpu))
+			if (!t->frozen)
 				return ckpt_fail(s, -EAGAIN, CKPT_REASON_THAWED, t,
 						 "it was let run by somebody else during the checkpoint");
 		}
@@ -258,8 +259,6 @@ int ckpt_freezer_freeze(struct ckpt_session *s)
 		return ckpt_fail(s, ret, CKPT_REASON_NONE, NULL,
 				 "the cgroup refused to be frozen (error %d)", -ret);
 	ret = wait_frozen(s);
-	if (!ret)
-		ret = wait_off_cpu(s);
 	if (!ret && ckpt_tasks_allowed(s, NULL))
 		ret = ckpt_fail(s, -EPERM, CKPT_REASON_PERM, NULL,
 				"a task of this job belongs to another user");
