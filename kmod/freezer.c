@@ -95,12 +95,13 @@ int ckpt_freezer_open(struct ckpt_session *s, int fd, struct netlink_ext_ack *ex
 		NL_SET_ERR_MSG(extack, "the root cgroup cannot be frozen");
 		goto err_cgroup;
 	}
+	/* Before the claim: that would keep those out for a moment who may. */
+	ret = ckpt_tasks_allowed(s, cgroup, extack);
+	if (ret)
+		goto err_cgroup;
 	ret = ckpt_session_claim(s, cgroup, extack);
 	if (ret)
 		goto err_cgroup;
-	ret = ckpt_tasks_allowed(s, extack);
-	if (ret)
-		goto err_dir;
 	file = open_control(dir);
 	if (IS_ERR(file)) {
 		ret = PTR_ERR(file);
@@ -259,7 +260,7 @@ int ckpt_freezer_freeze(struct ckpt_session *s)
 		return ckpt_fail(s, ret, CKPT_REASON_NONE, NULL,
 				 "the cgroup refused to be frozen (error %d)", -ret);
 	ret = wait_frozen(s);
-	if (!ret && ckpt_tasks_allowed(s, NULL))
+	if (!ret && ckpt_tasks_allowed(s, s->cgroup, NULL))
 		ret = ckpt_fail(s, -EPERM, CKPT_REASON_PERM, NULL,
 				"a task of this job belongs to another user");
 	if (!ret)

@@ -23,11 +23,13 @@
 #define FREEZER CGROUP "/cgroup.freeze"
 #define USER 1000
 #define NR_THREADS 100		/* whose records are several messages */
+#define ROUNDS 50
 
 enum { FIRST, SECOND, NR };
 
 static struct shared {
 	int pids[NR];
+	int nr_claims;
 	char reason[sizeof(reason)];
 } *shared;
 
@@ -283,6 +285,55 @@ static int mounted_over(void)
 	return status ? because("%s", shared->reason) : 0;
 }
 
+/* ---- somebody asks again and again for what is not theirs ---- */
+
+static void __attribute__((noreturn)) claim(void)
+{
+	int fd = open(CGROUP, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	struct nl *nl = NULL;
+	char buf[4096];
+
+	if (setresgid(USER, USER, USER) || setresuid(USER, USER, USER) || nl_open(&nl))
+		_exit(2);
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	for (uint32_t seq = 1u << 30;; seq++) {
+		struct nl_msg *msg = nl_new(nl, CKPT_CMD_FREEZE);
+
+		nla_put_s32(msg, CKPT_A_CGROUP_FD, fd);
+		if (send_bare(nl, msg, 0, seq))
+			_exit(2);
+		while (recv(nl_fd(nl), buf, sizeof(buf), MSG_DONTWAIT) > 0)
+			;
+		__atomic_add_fetch(&shared->nr_claims, 1, __ATOMIC_RELEASE);
+	}
+}
+
+static int claimed_meanwhile(struct nl *nl)
+{
+	int pids[NR], rc = ss_thaw(nl), before, pid;
+
+	pid = rc ? -1 : fork();
+	if (pid == 0)
+		claim();
+	if (pid < 0)
+		return because("no process");
+	for (int n = 0; n < 60000 && !__atomic_load_n(&shared->nr_claims, __ATOMIC_ACQUIRE); n++)
+		pause_ms(1);
+	before = __atomic_load_n(&shared->nr_claims, __ATOMIC_ACQUIRE);
+	for (int n = 0; n < ROUNDS && !rc; n++) {
+		struct nl *mine = NULL;
+
+		rc = nl_open(&mine) || ss_freeze(mine, CGROUP, pids, NR) != NR ? -1 : ss_thaw(mine);
+		nl_end(mine);
+		if (rc)
+			because("no connection in round %d", n);
+	}
+	if (!rc && __atomic_load_n(&shared->nr_claims, __ATOMIC_ACQUIRE) < before + ROUNDS)
+		rc = because("there was nobody who asked for it");
+	kill(pid, SIGKILL);
+	return rc;
+}
+
 /* ---- all of them ---- */
 
 static void test(const char *what, int (*fn)(struct nl *nl))
@@ -315,6 +366,7 @@ int main(void)
 	ss_result(start_job(USER) || mounted_over(), "what is mounted over a cgroup's freezer is not written to", "");
 	end_job();
 	test("a dump does not go on in other records than it began with", dump_replaced);
+	test("who may not have a job keeps nobody else from it", claimed_meanwhile);
 	test("pages are not written to a file of /proc", write_to_proc);
 	rmdir(CGROUP);
 	return ss_done();
