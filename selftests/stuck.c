@@ -22,6 +22,7 @@
 #define FILE_NODE 2
 #define FILE_SIZE (16 * CKPT_PAGE_SIZE)
 #define STANDSTILL_MS 1000
+#define TOO_LONG 20
 
 static struct shared {
 	int pid, reading, go, seek_fails;
@@ -211,10 +212,10 @@ static int until_the_deadline(struct nl *nl)
 	/* Read it must be, or this shows nothing. */
 	if (await(&shared->reading))
 		return because("the file was not read");
-	for (int n = 0; n < 60 * STANDSTILL_MS && !runs(); n++)
+	for (int n = 0; n < TOO_LONG * STANDSTILL_MS && !runs(); n++)
 		pause_ms(1);
 	if (!runs())
-		return because("the job is frozen after %d times its deadline", 60);
+		return because("the job is frozen after %d times its deadline", TOO_LONG);
 	__atomic_store_n(&shared->go, 1, __ATOMIC_RELEASE);
 	if (!nl_wait(nl, CKPT_EVENT_SNAPPED, 60000, NULL, &ev) || ev.reason != CKPT_REASON_DEADLINE)
 		return because("the snapshot failed for reason %d: %s", ev.reason, ev.message);
