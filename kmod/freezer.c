@@ -18,21 +18,35 @@
 #define CKPT_POLL_MIN_US	50
 #define CKPT_POLL_MAX_US	100
 
+/* In a mount namespace of their own, callers mount over it what they like. */
+static bool is_own_file(const struct file *file, const struct file *dir)
+{
+	return file->f_path.mnt == dir->f_path.mnt &&
+	       file->f_path.dentry->d_parent == dir->f_path.dentry;
+}
+
 /*
  * Opened with the kernel's credentials: permission was judged task by task,
- * and the file belongs to root wherever nothing is delegated.
+ * and the file belongs to root wherever nothing is delegated.  So it is only
+ * looked up at first: opening a device can do something, too.
  */
 static struct file *open_control(struct file *dir)
 {
+	struct file *found, *file;
 	const struct cred *old;
 	struct cred *cred;
-	struct file *file;
 
 	cred = prepare_kernel_cred(&init_task);
 	if (!cred)
 		return ERR_PTR(-ENOMEM);
 	old = override_creds(cred);
-	file = file_open_root(&dir->f_path, "cgroup.freeze", O_WRONLY, 0);
+	found = file_open_root(&dir->f_path, "cgroup.freeze", O_PATH, 0);
+	file = found;
+	if (!IS_ERR(found)) {
+		file = is_own_file(found, dir) ? dentry_open(&found->f_path, O_WRONLY, cred) :
+						 ERR_PTR(-EXDEV);
+		fput(found);
+	}
 	revert_creds(old);
 	put_cred(cred);
 	return file;
@@ -81,16 +95,20 @@ int ckpt_freezer_open(struct ckpt_session *s, int fd, struct netlink_ext_ack *ex
 		NL_SET_ERR_MSG(extack, "the root cgroup cannot be frozen");
 		goto err_cgroup;
 	}
+	/* Before the claim: that would keep those out for a moment who may. */
+	ret = ckpt_tasks_allowed(s, cgroup, extack);
+	if (ret)
+		goto err_cgroup;
 	ret = ckpt_session_claim(s, cgroup, extack);
 	if (ret)
 		goto err_cgroup;
-	ret = ckpt_tasks_allowed(s, extack);
-	if (ret)
-		goto err_dir;
 	file = open_control(dir);
 	if (IS_ERR(file)) {
-		NL_SET_ERR_MSG(extack, "this cgroup has no freezer");
 		ret = PTR_ERR(file);
+		if (ret == -EXDEV)
+			NL_SET_ERR_MSG(extack, "something is mounted over this cgroup's freezer");
+		else
+			NL_SET_ERR_MSG(extack, "this cgroup has no freezer");
 		goto err_dir;
 	}
 	s->freeze_file = file;
@@ -160,28 +178,25 @@ static int wait_frozen(struct ckpt_session *s)
 	}
 }
 
+/* Off its CPU, and not woken: of a woken one nobody knows when it gets there. */
+static bool is_at_rest(const struct task_struct *t)
+{
+	return (READ_ONCE(t->__state) & (TASK_NORMAL | __TASK_STOPPED | __TASK_TRACED)) &&
+	       !smp_load_acquire(&t->on_cpu);
+}
+
 /*
  * A task counts as frozen a moment before it leaves its CPU: its registers and
- * the CPU's TLB are only ours after that.
+ * the CPU's TLB are only ours after that.  Signals wake it, and so does a thaw
+ * before the freeze; it goes to sleep again, and is frozen meanwhile.
  */
-static int wait_off_cpu(struct ckpt_session *s)
+static int wait_at_rest(struct ckpt_session *s, struct task_struct *t, unsigned long end)
 {
-	unsigned long end = jiffies + msecs_to_jiffies(s->freeze_ms);
-	unsigned int i, j;
+	int ret = 0;
 
-	for (i = 0; i < s->nr_procs; i++) {
-		for (j = 0; j < s->procs[i].nr_threads; j++) {
-			struct task_struct *t = s->procs[i].threads[j];
-
-			while (smp_load_acquire(&t->on_cpu)) {
-				if (time_after(jiffies, end))
-					return timed_out(s);
-				cond_resched();
-				cpu_relax();
-			}
-		}
-	}
-	return 0;
+	while (!ret && t->frozen && !is_at_rest(t))
+		ret = pause(s, end);
+	return ret;
 }
 
 /**
@@ -191,20 +206,27 @@ static int wait_off_cpu(struct ckpt_session *s)
  * Frozen is not a lock: a task can be killed, and whoever may write the
  * cgroup's control file can let it run.
  *
+ * Context: may sleep, until all are off the CPU.
+ *
  * Return: 0 or a noted failure.
  */
 int ckpt_freezer_check(struct ckpt_session *s)
 {
+	unsigned long end = jiffies + msecs_to_jiffies(s->freeze_ms);
 	unsigned int i, j;
+	int ret;
 
 	for (i = 0; i < s->nr_procs; i++) {
 		for (j = 0; j < s->procs[i].nr_threads; j++) {
 			struct task_struct *t = s->procs[i].threads[j];
 
+			ret = wait_at_rest(s, t, end);
+			if (ret)
+				return ret;
 			if (t->flags & PF_EXITING)
 				return ckpt_fail(s, -ESRCH, CKPT_REASON_VANISHED, t,
 						 "it was killed during the checkpoint");
-			if (!t->frozen || smp_load_acquire(&t->on_cpu))
+			if (!t->frozen)
 				return ckpt_fail(s, -EAGAIN, CKPT_REASON_THAWED, t,
 						 "it was let run by somebody else during the checkpoint");
 		}
@@ -238,9 +260,7 @@ int ckpt_freezer_freeze(struct ckpt_session *s)
 		return ckpt_fail(s, ret, CKPT_REASON_NONE, NULL,
 				 "the cgroup refused to be frozen (error %d)", -ret);
 	ret = wait_frozen(s);
-	if (!ret)
-		ret = wait_off_cpu(s);
-	if (!ret && ckpt_tasks_allowed(s, NULL))
+	if (!ret && ckpt_tasks_allowed(s, s->cgroup, NULL))
 		ret = ckpt_fail(s, -EPERM, CKPT_REASON_PERM, NULL,
 				"a task of this job belongs to another user");
 	if (!ret)

@@ -254,7 +254,9 @@ static int get_sink(struct genl_info *info, enum ckpt_attr attr, struct file **f
 		NL_SET_ERR_MSG_ATTR(info->extack, info->attrs[attr], "the descriptor is not open");
 		return -EBADF;
 	}
-	if (!((*file)->f_mode & FMODE_WRITE) || !S_ISREG(file_inode(*file)->i_mode)) {
+	/* Those of /proc look like regular ones, too, but cannot be written to by iterator. */
+	if (!((*file)->f_mode & FMODE_WRITE) || !S_ISREG(file_inode(*file)->i_mode) ||
+	    !(*file)->f_op->write_iter) {
 		NL_SET_ERR_MSG_ATTR(info->extack, info->attrs[attr],
 				    "the descriptor is not a regular file open for writing");
 		fput(*file);
@@ -290,7 +292,7 @@ err_page_file:
 	return ret;
 }
 
-/* DUMP, DUMP_PAGES: the cursor is (session, byte position, list of records). */
+/* DUMP, DUMP_PAGES: the cursor is (session, byte position, list of records, its version). */
 static int dump_start(struct netlink_callback *cb)
 {
 	struct ckpt_session *s = ckpt_session_find(sock_net(cb->skb->sk), NETLINK_CB(cb->skb).portid);
@@ -333,8 +335,11 @@ static int dump_next(struct sk_buff *skb, struct netlink_callback *cb)
 	if (!attr)
 		return -EMSGSIZE;
 	mutex_lock(&s->lock);
+	if (!cb->args[1])
+		cb->args[3] = records->version;
+	/* A list that was replaced meanwhile has something else at this position. */
 	if ((s->phase == CKPT_SNAPPED || s->phase == CKPT_THAWED) && s->op != CKPT_CMD_SNAPSHOT &&
-	    (records == &s->records || s->op != CKPT_CMD_WRITE))
+	    (records == &s->records || s->op != CKPT_CMD_WRITE) && cb->args[3] == records->version)
 		n = ckpt_records_copy(records, cb->args[1], nla_data(attr), room);
 	mutex_unlock(&s->lock);
 	if (n <= 0) {

@@ -24,6 +24,7 @@ void ckpt_records_init(struct ckpt_records *r)
 {
 	INIT_LIST_HEAD(&r->chunks);
 	r->bytes = 0;
+	r->version = 0;
 }
 
 /**
@@ -36,7 +37,9 @@ void ckpt_records_free(struct ckpt_records *r)
 
 	list_for_each_entry_safe(chunk, next, &r->chunks, node)
 		kvfree(chunk);
-	ckpt_records_init(r);
+	INIT_LIST_HEAD(&r->chunks);
+	r->bytes = 0;
+	r->version++;
 }
 
 /**

@@ -14,10 +14,12 @@
  * struct ckpt_records - the list
  * @chunks: struct ckpt_chunk, in order
  * @bytes: in all
+ * @version: changes when the list is emptied: positions in it mean nothing any more
  */
 struct ckpt_records {
 	struct list_head chunks;
 	size_t bytes;
+	unsigned long version;
 };
 
 void ckpt_records_init(struct ckpt_records *r);

@@ -158,10 +158,13 @@ static int do_thaw(struct ckpt_session *s)
 	return ret;
 }
 
+/* As the owner: a file system keeps quotas, and space that is reserved, by who writes. */
 static int do_write(struct ckpt_session *s)
 {
+	const struct cred *old = override_creds(s->cred);
 	int ret = ckpt_transport_write(s);
 
+	revert_creds(old);
 	release_sinks(s);
 	return ret;
 }

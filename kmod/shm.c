@@ -205,12 +205,14 @@ static int take_object(struct ckpt_session *s, struct ckpt_shm *shm)
 				 "shared memory %pD cannot be opened for reading", shm->file);
 	while (!ret && from < size) {
 		from = vfs_llseek(file, from, SEEK_DATA);
-		if (from < 0)
+		to = from < 0 ? from : vfs_llseek(file, from, SEEK_HOLE);
+		if (to == -ENXIO)	/* there is nothing but a hole */
 			break;
-		to = vfs_llseek(file, from, SEEK_HOLE);
 		if (to <= from)
-			break;
-		ret = take_range(s, set, shm->file, from, to);
+			ret = ckpt_fail(s, to < 0 ? to : -EIO, CKPT_REASON_IO, NULL,
+					"the file system does not tell where %pD has data", shm->file);
+		else
+			ret = take_range(s, set, shm->file, from, to);
 		from = to;
 	}
 	fput(file);

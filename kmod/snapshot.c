@@ -94,7 +94,7 @@ static int take_table(struct walk *w, pmd_t *pmdp, unsigned long *addr, unsigned
 
 	spin_lock(ptl);
 	pmd = READ_ONCE(*pmdp);
-	if (pmd_none(pmd) || pmd_trans_huge(pmd) || !pmd_present(pmd)) {
+	if (pmd_none(pmd) || pmd_leaf(pmd) || !pmd_present(pmd)) {
 		ret = pmd_none(pmd) ? 0 : -ERESTART;
 		goto out;
 	}
@@ -200,6 +200,8 @@ static int take_pmd(struct walk *w, pmd_t *pmdp, unsigned long addr, unsigned lo
 			ret = take_huge(w, pmdp, addr, end);
 			if (!ret)
 				addr = end;
+		} else if (pmd_leaf(pmd)) {	/* of a file on memory of its own, DAX */
+			return 0;
 		} else {
 			ret = take_table(w, pmdp, &addr, end);
 			if (!ret)
@@ -299,7 +301,7 @@ static void flush_running(struct ckpt_session *s)
 	}
 }
 
-static int take_all(struct ckpt_session *s)
+static int take_private(struct ckpt_session *s)
 {
 	unsigned int i;
 	int ret;
@@ -308,8 +310,6 @@ static int take_all(struct ckpt_session *s)
 	for (i = 0; i < s->nr_procs && !ret; i++)
 		if (!s->procs[i].omitted)
 			ret = take_mm(s, &s->procs[i]);
-	if (!ret)
-		ret = ckpt_shm_take(s);
 	if (!ret)
 		ret = ckpt_freezer_check(s);
 	if (ret && s->mode == CKPT_MODE_COW)
@@ -323,7 +323,9 @@ static int take_all(struct ckpt_session *s)
  *
  * In copy-on-write mode every private page that can be shared is made so: a
  * later write of the job copies it, our reference keeps what it was.  A thaw
- * waits until this is complete.
+ * waits until this is complete.  It does not wait for shared memory: that can be
+ * a file's, and reading it take for ever, of a file system in user space, say,
+ * whose server is in the job.
  *
  * Return: 0 or a noted failure.
  */
@@ -336,7 +338,9 @@ int ckpt_snapshot_take(struct ckpt_session *s)
 		return ckpt_fail(s, -ENOMEM, CKPT_REASON_NOMEM, NULL, "no memory for a snapshot");
 	INIT_LIST_HEAD(&s->snapshot->sets);
 	mutex_lock(&s->walk_lock);
-	ret = ckpt_session_stopped(s) || !s->froze ? -ECANCELED : take_all(s);
+	ret = ckpt_session_stopped(s) || !s->froze ? -ECANCELED : take_private(s);
 	mutex_unlock(&s->walk_lock);
-	return ret;
+	if (!ret)
+		ret = ckpt_shm_take(s);
+	return ret ?: ckpt_freezer_check(s);
 }

@@ -31,12 +31,14 @@ bool ckpt_task_in(struct task_struct *t, struct cgroup *cgroup)
 /**
  * ckpt_tasks_allowed() - may the owner stop all tasks of the cgroup?
  * @s: the session
+ * @cgroup: which
  * @extack: why not; NULL when the session's failure is to say it
  *
  * Return: 0, -EPERM for somebody else's task, -ESRCH for an empty cgroup,
  * -EINVAL when the owner itself is in it.
  */
-int ckpt_tasks_allowed(struct ckpt_session *s, struct netlink_ext_ack *extack)
+int ckpt_tasks_allowed(struct ckpt_session *s, struct cgroup *cgroup,
+		       struct netlink_ext_ack *extack)
 {
 	struct task_struct *p, *t;
 	unsigned int nr = 0;
@@ -44,7 +46,7 @@ int ckpt_tasks_allowed(struct ckpt_session *s, struct netlink_ext_ack *extack)
 
 	rcu_read_lock();
 	for_each_process_thread(p, t) {
-		if (!ckpt_task_in(t, s->cgroup) || (t->flags & PF_EXITING))
+		if (!ckpt_task_in(t, cgroup) || (t->flags & PF_EXITING))
 			continue;
 		nr++;
 		if (!ckpt_access_owns(s, t))

@@ -12,7 +12,8 @@ struct netlink_ext_ack;
 struct task_struct;
 
 bool ckpt_task_in(struct task_struct *t, struct cgroup *cgroup);
-int ckpt_tasks_allowed(struct ckpt_session *s, struct netlink_ext_ack *extack);
+int ckpt_tasks_allowed(struct ckpt_session *s, struct cgroup *cgroup,
+		       struct netlink_ext_ack *extack);
 int ckpt_tasks_collect(struct ckpt_session *s);
 const struct ckpt_process *ckpt_tasks_find(struct ckpt_session *s, struct task_struct *t);
 struct task_struct *ckpt_tasks_running(struct ckpt_session *s);

@@ -11,12 +11,17 @@ foreign=/sys/fs/cgroup/ckpt-foreign
 delegated=/sys/fs/cgroup/delegated
 self=$(realpath "$0")
 if [ "$(id -u)" = 0 ] && [ -e /run/vm/config ]; then
-	# root's job, and a root's image that can be seen but not read.
+	# root's job, a root's image that can be seen but not read, and a file system
+	# of which half is kept for root.
 	mkdir -p $delegated
 	chown -R user: $delegated
 	export foreign_dir
 	foreign_dir=$(mktemp -d)
 	chmod 755 "$foreign_dir"
+	mkdir "$foreign_dir/half"
+	modprobe -q loop
+	truncate -s 80M "$foreign_dir/disk" && mke2fs -q -t ext4 -m 50 -O ^has_journal "$foreign_dir/disk" &&
+		mount -o loop "$foreign_dir/disk" "$foreign_dir/half" && chmod 1777 "$foreign_dir/half"
 	cd / || exit
 	# Not run-all.sh's fifo as its output: that could not be saved.
 	ckctl run --name=foreign --checkpoint-dir="$foreign_dir" -- sleep 1000 >"$foreign_dir/out" 2>&1 &
@@ -32,6 +37,7 @@ if [ "$(id -u)" = 0 ] && [ -e /run/vm/config ]; then
 	) || rc=$?
 	echo 1 >$foreign/cgroup.kill
 	wait
+	umount "$foreign_dir/half"
 	rm -rf "$foreign_dir"
 	exit $rc
 fi
@@ -85,6 +91,21 @@ no_capability() {
 	job_end regs
 }
 
+# The module writes as the user, with whose right to space it is.
+no_space_of_roots() {
+	local half=$foreign_dir/half
+	if ! mountpoint -q "$half"; then
+		why "there is no loop device"
+		return 4
+	fi
+	BIG_MB=16 job_start big big && ckctl create big ImageDir="$half" && rm -rf "$half/big.ckpt" || return
+	! dd if=/dev/zero of="$half/fill" bs=64k status=none || return
+	# Enough for all but the pages.
+	truncate -s -4M "$half/fill"
+	expect_status 6 ckctl create big ImageDir="$half" && grep -q 'no space left' "$work/stderr" &&
+		[ ! -e "$half/big.ckpt/manifest.json" ] && job_works big && job_end big
+}
+
 check "an ordinary user, who owns this cgroup only" is_user
 for p in threads pids files tempfiles relaunch; do
 	check_program "$p"
@@ -92,6 +113,8 @@ done
 check "a restarted process has no capability" no_capability
 check "the image can be read by its owner only" private_image
 job_cleanup regs
+check "space that is kept for root is not theirs" no_space_of_roots
+job_cleanup big
 check "somebody else's job cannot be checkpointed" foreign_create
 check "nor looked at" foreign_check
 check "somebody else's image cannot be restarted" foreign_image
