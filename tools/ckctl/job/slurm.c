@@ -390,23 +390,92 @@ static int records(const struct deadline *d, const char *const argv[], json_t **
 	return *list ? CK_OK : fail(CK_FAILED, "out of memory");
 }
 
+/* The line of a text that begins with @begin; NULL for none. */
+static char *find_line(char *text, const char *begin)
+{
+	while (text && strncmp(text, begin, strlen(begin)) != 0) {
+		text = strchr(text, '\n');
+		if (text)
+			text++;
+	}
+	return text;
+}
+
+/* What comes after a name in "scontrol show job". */
+static const char after_name[] = " UserId=";
+
+/* The length of the name that begins at @from, of which only squeue knows where it ends. */
+static int ask_name(const struct deadline *d, const char *id, const char *from, size_t *len)
+{
+	const char *const argv[] = { "squeue", "-h", "-a", "-t", "all", "-j", id, "-o", "%A|%j", NULL };
+	char begin[48], *out, *name;
+	const char *at;
+	int rc = slurm_run(d, argv, &out, NULL);
+
+	if (rc)
+		return rc;
+	snprintf(begin, sizeof(begin), "%.40s|", id);
+	name = find_line(out, begin);
+	name = name ? name + strlen(begin) : NULL;
+	rc = CK_FAILED;
+	for (at = strstr(from, after_name); at && name && rc; at = strstr(at + 1, after_name)) {
+		*len = (size_t)(at - from);
+		if (strncmp(name, from, *len) == 0 && name[*len] == '\n')
+			rc = CK_OK;
+	}
+	free(out);
+	return rc ? fail(rc, "squeue and scontrol do not agree on the name of job %s", id) : CK_OK;
+}
+
+/*
+ * A name may hold anything, even what looks like fields and records: it is cut out
+ * before the rest is read.
+ */
+static int parse_job(const struct deadline *d, const char *id, char *text, json_t **record)
+{
+	char begin[48], *at, *name, *whole = NULL;
+	json_t *list;
+	size_t len = 0;
+	int rc = CK_OK;
+
+	snprintf(begin, sizeof(begin), "JobId=%.40s ", id);
+	/* Where it is the first one of an array, all of them are listed. */
+	text = find_line(text, begin);
+	if (!text)
+		return fail(CK_NOTFOUND, "scontrol knows no job %s", id);
+	name = strstr(text, " JobName=");
+	name = name ? name + strlen(" JobName=") : NULL;
+	at = name ? strstr(name, after_name) : NULL;
+	if (at && strstr(at + 1, after_name))
+		rc = ask_name(d, id, name, &len);
+	else if (at)
+		len = (size_t)(at - name);
+	if (rc)
+		return rc;
+	if (len) {
+		whole = strndup(name, len);
+		memmove(name, name + len, strlen(name + len) + 1);
+	}
+	list = slurm_parse(text);
+	*record = json_incref(json_array_get(list, 0));
+	if (whole)
+		json_object_set_new(*record, "JobName", json_text(whole));
+	free(whole);
+	json_decref(list);
+	return *record ? CK_OK : fail(CK_FAILED, "out of memory");
+}
+
 int slurm_job(const struct deadline *d, const char *id, json_t **record)
 {
 	const char *const argv[] = { "scontrol", "-o", "show", "job", id, NULL };
-	json_t *list, *item;
-	size_t i;
-	int rc = records(d, argv, &list);
+	char *out;
+	int rc = slurm_run(d, argv, &out, NULL);
 
 	*record = NULL;
-	if (rc)
-		return rc;
-	/* Where it is the first one of an array, all of them are listed. */
-	json_array_foreach(list, i, item)
-		if (slurm_field(item, "JobId") && strcmp(slurm_field(item, "JobId"), id) == 0)
-			*record = item;
-	json_incref(*record);
-	json_decref(list);
-	return *record ? CK_OK : fail(CK_NOTFOUND, "scontrol knows no job %s", id);
+	if (!rc)
+		rc = parse_job(d, id, out, record);
+	free(out);
+	return rc;
 }
 
 int slurm_steps(const struct deadline *d, const char *id, json_t **steps)
