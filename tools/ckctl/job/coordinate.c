@@ -305,6 +305,9 @@ static int attempt(struct coordinator *c)
 		rc = check_size(c);
 	if (!rc)
 		rc = ask(c, "thaw");
+	/* What was told to end before it stood still is perhaps half of a job. */
+	if (!rc)
+		rc = slurm_alive(&c->deadline, c->id);
 	return rc ? rc : ask(c, "save");
 }
 

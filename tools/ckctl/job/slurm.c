@@ -19,6 +19,7 @@
 #include "talk.h"
 
 #define MAX_OUTPUT	(64 << 20)
+#define ANSWER_MS	10000	/* for what can be done without */
 
 extern char **environ;
 
@@ -475,6 +476,41 @@ int slurm_job(const struct deadline *d, const char *id, json_t **record)
 	if (!rc)
 		rc = parse_job(d, id, out, record);
 	free(out);
+	return rc;
+}
+
+/* Its tasks have not been told to end. */
+static bool is_alive(const char *state)
+{
+	static const char *const alive[] = {
+		"RUNNING", "SUSPENDED", "STOPPED", "SIGNALING", "RESIZING",
+	};
+	size_t i;
+
+	for (i = 0; i < sizeof(alive) / sizeof(alive[0]); i++)
+		if (strcmp(state, alive[i]) == 0)
+			return true;
+	return false;
+}
+
+int slurm_alive(const struct deadline *d, const char *id)
+{
+	struct capture outer = fail_captured();
+	int left = deadline_left_ms(d), rc;
+	const char *state = NULL;
+	json_t *record = NULL;
+	struct deadline soon;
+	char ignored[8];
+
+	deadline_begin(&soon, d->what, left >= 0 && left < ANSWER_MS ? left + 1 : ANSWER_MS, d->stop_fd);
+	fail_capture(ignored, sizeof(ignored));
+	if (slurm_job(&soon, id, &record) == CK_OK)
+		state = slurm_field(record, "JobState");
+	fail_restore(outer);
+	rc = state && !is_alive(state) ?
+		fail(CK_NOTFOUND, "job %s came to its end while it was checkpointed, and is %s", id, state) :
+		deadline_check(d);
+	json_decref(record);
 	return rc;
 }
 
