@@ -535,12 +535,16 @@ int slurm_nodes(const struct deadline *d, const char *list, json_t **nodes)
 {
 	const char *const argv[] = { "scontrol", "show", "hostnames", list, NULL };
 	char *out, *line;
-	int rc = slurm_run(d, argv, &out, NULL);
+	int rc;
 
-	*nodes = NULL;
+	*nodes = json_array();
+	if (!list[strcspn(list, "[,")]) {
+		json_array_append_new(*nodes, json_text(list));
+		return CK_OK;
+	}
+	rc = slurm_run(d, argv, &out, NULL);
 	if (rc)
 		return rc;
-	*nodes = json_array();
 	for (line = strtok(out, "\n"); line; line = strtok(NULL, "\n"))
 		json_array_append_new(*nodes, json_text(line));
 	free(out);
