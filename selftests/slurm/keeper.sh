@@ -184,8 +184,10 @@ preempted() {
 	has "$job" last.time && return 1
 	as_user sbatch -Q -p urgent -w node0 --exclusive -o /dev/null --wrap "sleep 1" &&
 		field_await "$job" last.time || return
-	end=$(epoch "$job" EndTime)
-	echo "made at $(date -d "@$(field "$job" last.time)"), the end is $(job_field "$job" EndTime)"
+	scontrol show job "$job"
+	# Where the job has no limit, Slurm does not tell its end.
+	end=$(($(epoch "$job" PreemptTime) + 40))
+	echo "made at $(date -d "@$(field "$job" last.time)"), the end is $(date -d "@$end")"
 	(($(field "$job" last.time) <= end)) || { why "it was made too late"; return 1; }
 	as_user ckctl verify "$images/$job.ckpt"
 }
@@ -202,21 +204,21 @@ none_drained() { sinfo -N; ! sinfo -h -N -o %T | grep drain; }
 from_elsewhere() { node-run node1 runuser -u user -- env HOME="$CKPT_SHARE/home/user" ckctl status "$job" | grep "^interval  *24:00:00"; }
 not_anothers() { expect_nothing=$(runuser -u other -- env HOME="$CKPT_SHARE/home/other" ckctl status "$job" 2>&1) || grep "has no schedule" <<<"$expect_nothing"; }
 
-check "sbatch --checkpoint=<interval>: the whole batch job, at its interval, counted from the start; seconds count" at_an_interval
-check "a job that ends in the middle of a checkpoint leaves nothing half done" ends_in_the_middle
-check "a job that is cancelled in the middle of one" cancelled_in_the_middle
-check "batch shell and every step, on two nodes: one image, <dir>/<job_id>.ckpt; nothing is checkpointed twice" with_steps
-check "srun --checkpoint=<interval>: make an image of the step every interval, <dir>/<job_id>.<step_id>.ckpt; failures on srun's standard error" a_step
-check "the keeper is the user's, and beside the tasks" its_place
-check "signals for the job do not reach the keeper" signals
-check "without slurmstepd there is no keeper" orphaned
-check "failures: on the job's standard error, in the status, tried again sooner" failures
-check "a suspended job is left alone" suspended
-check "a checkpointed job gets a last image before its time limit" last_one
-check "the status is known on other nodes" from_elsewhere
-check "and to nobody else" not_anothers
-check "a limit that moves is noticed" limit_moves
-check "a checkpointed job gets a last image before a preemption's grace time ends" preempted_all
-check "no node was drained" none_drained
+run "sbatch --checkpoint=<interval>: the whole batch job, at its interval, counted from the start; seconds count" at_an_interval
+run "a job that ends in the middle of a checkpoint leaves nothing half done" ends_in_the_middle
+run "a job that is cancelled in the middle of one" cancelled_in_the_middle
+run "batch shell and every step, on two nodes: one image, <dir>/<job_id>.ckpt; nothing is checkpointed twice" with_steps
+run "srun --checkpoint=<interval>: make an image of the step every interval, <dir>/<job_id>.<step_id>.ckpt; failures on srun's standard error" a_step
+run "the keeper is the user's, and beside the tasks" its_place
+run "signals for the job do not reach the keeper" signals
+run "without slurmstepd there is no keeper" orphaned
+run "failures: on the job's standard error, in the status, tried again sooner" failures
+run "a suspended job is left alone" suspended
+run "a checkpointed job gets a last image before its time limit" last_one
+run "the status is known on other nodes" from_elsewhere
+run "and to nobody else" not_anothers
+run "a limit that moves is noticed" limit_moves
+run "a checkpointed job gets a last image before a preemption's grace time ends" preempted_all
+run "no node was drained" none_drained
 rm -f /etc/ckpt/ckpt.conf
 finish
