@@ -174,9 +174,9 @@ none_drained() { sinfo -N; ! sinfo -h -N -o %T | grep drain; }
 
 run "scontrol requeue: a job that has an image continues from it, batch shell and step; output without lost or doubled lines" requeued
 run "node failure: a job that has an image continues from it, 4 tasks on two nodes; exit codes reach Slurm" node_off
-run "a batch shell whose node is switched off continues on another" other_node
+run "without StickToNodes, on any nodes that fit: a batch shell whose node is switched off" other_node
 run "preemption with requeue: a job that has an image continues from it" preempted
-run "scancel and signals act on the restarted tasks as on any others" controlled
+run "scancel and signals act on the restarted tasks as on any others, in the cgroup of the new step" controlled
 run "a plain srun in a batch script survives checkpoint and restart: three steps in sequence, two in the background" three_steps
 run "the image was removed: from the beginning, and that is said" removed
 run "no checkpoint was made yet" none_yet

@@ -187,5 +187,5 @@ run "--stick-to-nodes: that node is down" stick_down
 run "refused: a running job, another's image, one of another job" refused
 run "srun SLURM_RESTART_DIR: read the step's image there and continue from it" by_variable
 run "srun --restart-dir=<dir>: read the step's image there and continue from it" by_option
-run "a job that Slurm has forgotten, whose image was moved" forgotten
+run "a job that Slurm has forgotten, whose image was moved: that one path is what the user restarts from" forgotten
 finish
