@@ -459,13 +459,27 @@ late_while_frozen() {
 	[ -n "$hit" ] || { why "it was never up at the right moment" && return 4; }
 }
 
-# The first tasks that are told to end may be gone while others still stand in the image.
+# The first tasks that are told to end may be gone while others still stand in the image. Here
+# there is no step of agents that would be cancelled as well.
 cancelled() {
-	local before
-	held_start && expect_status 0 create "$job" && before=$(manifest) && while_frozen scancel "$job" || return
-	says "came to its end while it was checkpointed" && [ "$(manifest)" = "$before" ] && image_whole "$job" || return
+	local before pid rc=0
+	rm -rf d[0-9]*
+	job_submit batch -N1 -n2 -w node0 <<-'END' || return
+		#!/bin/bash
+		srun ./task threads
+	END
+	tasks_await 2 ready && expect_status 0 create "$job" && before=$(manifest) && pkill -STOP -u user -x srun || return
+	beside batch ckctl create "$job" ImageDir="$images" >stdout 2>stderr &
+	pid=$!
+	"$waitfor" "$wait_s" cgroup "/sys/fs/cgroup/system.slice/node0_slurmstepd.scope/job_$job/step_0/user" frozen 1 ||
+		why "the tasks were not seen frozen"
+	scancel "$job"
+	wait $pid || rc=$?
 	pkill -CONT -u user -x srun
-	job_await "$job" CANCELLED
+	cat stdout stderr
+	[ $rc = 9 ] || why "create ended with status $rc"
+	says "came to its end while it was checkpointed" && [ "$(manifest)" = "$before" ] && image_whole "$job" &&
+		job_await "$job" CANCELLED && [ ! -s "$reason" ]
 }
 manifest() { md5sum "$images/$job.ckpt/manifest.json"; }
 
