@@ -26,6 +26,7 @@
 #include "steps.h"
 #include "tasks.h"
 #include "try.h"
+#include "turn.h"
 #include "voice.h"
 
 /* Where a site has not decided otherwise. */
@@ -34,6 +35,7 @@
 
 #define SAY_AGAIN_MS	1000
 #define ASK_AGAIN_MS	30000		/* where Slurm did not answer */
+#define TURN_MS		(10 * 60000)	/* for one's turn, which somebody may just keep */
 #define SWEEP_EVERY	64		/* jobs */
 /* What is written of a job's memory in a second, before anything is known of it. */
 #define FIRST_RATE	(100 << 20)
@@ -50,6 +52,8 @@ struct keeper {
 	bool resting;			/* Slurm said last that it is suspended, or about to end */
 	bool grace_known;
 	uint64_t grace;			/* how long it has when it is preempted, in seconds */
+	int64_t waiting;		/* since when it has been due, but others first; or 0 */
+	int turn, watch;		/* see turn_take() */
 };
 
 /* ---- what is written down ---- */
@@ -400,24 +404,71 @@ static bool serve(struct keeper *k)
 	return go_on;
 }
 
+/* ---- taking turns with the other jobs of this node ---- */
+
+static void leave_turn(struct keeper *k)
+{
+	if (k->turn >= 0)
+		close(k->turn);
+	if (k->watch >= 0)
+		close(k->watch);
+	k->turn = k->watch = -1;
+}
+
+/* May it go ahead?  What cannot be put off does so anyway. */
+static bool take_turn(struct keeper *k)
+{
+	int64_t now = deadline_now_ms();
+
+	leave_turn(k);
+	k->turn = turn_take(&k->watch);
+	if (!k->waiting)
+		k->waiting = now;
+	return k->watch < 0 || now >= k->waiting + TURN_MS || schedule_last(&k->schedule) <= now;
+}
+
+/* When there is something to do. */
+static int64_t next_wake(const struct keeper *k)
+{
+	int64_t at = schedule_wake(&k->schedule), last = schedule_last(&k->schedule);
+
+	if (!k->waiting)
+		return at;
+	at = k->waiting + TURN_MS;
+	if (k->schedule.look < at)
+		at = k->schedule.look;
+	return last < at ? last : at;
+}
+
 static bool act(struct keeper *k)
 {
 	int64_t last_end = k->schedule.end;
+	bool turn = false, go_on = true;
 
+	/* Many may be waiting: they ask Slurm when it is their turn. */
+	if (k->waiting && k->schedule.look > deadline_now_ms()) {
+		turn = take_turn(k);
+		if (!turn)
+			return true;
+	}
 	look(k);
 	if (k->schedule.end != last_end)
 		write_diary(k);
-	if (schedule_due(&k->schedule) > deadline_now_ms())
-		return true;
-	if (is_idle(k) || is_disabled(k)) {
+	if (schedule_due(&k->schedule) > deadline_now_ms()) {
+		k->waiting = 0;
+	} else if (is_idle(k) || is_disabled(k)) {
 		schedule_skipped(&k->schedule, deadline_now_ms());
 		write_diary(k);
-		return true;
+		k->waiting = 0;
+	} else if (turn || take_turn(k)) {
+		go_on = make_checkpoint(k);
+		if (go_on)
+			write_diary(k);
+		k->waiting = 0;
 	}
-	if (!make_checkpoint(k))
-		return false;
-	write_diary(k);
-	return true;
+	if (!k->waiting)
+		leave_turn(k);
+	return go_on;
 }
 
 /* ---- all of it ---- */
@@ -427,6 +478,7 @@ static bool sleep_until(struct keeper *k, int64_t at)
 {
 	struct pollfd pfd[] = {
 		{ .fd = STDIN_FILENO, .events = POLLIN }, { .events = POLLIN },
+		{ .fd = k->watch, .events = POLLIN },
 	};
 	int64_t left;
 
@@ -439,13 +491,15 @@ static bool sleep_until(struct keeper *k, int64_t at)
 			left = SAY_AGAIN_MS;
 		if (left > 86400000)
 			left = 86400000;
-		if (poll(pfd, 2, (int)left) <= 0)
+		if (poll(pfd, 3, (int)left) <= 0)
 			continue;
+		if (pfd[2].revents && !pfd[0].revents)
+			return true;
 		if (pfd[0].revents || !serve(k))
 			return false;
 		/* What has been served moves the schedule. */
 		if (k->req->interval_s)
-			at = schedule_wake(&k->schedule);
+			at = next_wake(k);
 	}
 }
 
@@ -486,6 +540,7 @@ int keeper_run(const struct keeper_request *req)
 {
 	struct keeper k = {
 		.req = req, .voice.task = req->task, .ask = { .listener = -1, .conn = -1 },
+		.turn = -1, .watch = -1,
 	};
 	char what[64];
 
@@ -505,7 +560,7 @@ int keeper_run(const struct keeper_request *req)
 	begin(&k);
 	look(&k);
 	write_diary(&k);
-	while (sleep_until(&k, schedule_wake(&k.schedule)) && act(&k))
+	while (sleep_until(&k, next_wake(&k)) && act(&k))
 		;
 	k.diary.ended = wall_ms() / 1000;
 	write_diary(&k);
