@@ -185,18 +185,18 @@ by_habit() {
 		STICKTONODES && job_await "$job" RUNNING && end
 }
 
-check "able, disable, enable: a flag of the job" flags
-check "able, disable, enable: a flag of a step" flags_of_step
-check "disable stops the schedule, enable lets it go on" disabled_schedule
-check "able tells that a checkpoint is under way" began
-check "error tells why the last one failed" errors
-check "vacate (create, then end the job)" vacates
-check "vacate: no image, no end" vacates_not
-check "vacate of a step leaves the batch script" vacates_step
-check "requeue (create, then requeue so that it continues from the image): at once" requeues
-check "requeue: refused, or without an image: the job runs on" requeues_not
-check "requeue: interrupted while the job comes to its end" interrupted
-check "whose job it is, and root" others
-check "no such job, no such option" no_such_job
-check "scontrol checkpoint create|restart|… typed by habit; keywords are case-insensitive" by_habit
+run "able, disable, enable: a flag of the job" flags
+run "able, disable, enable: a flag of a step" flags_of_step
+run "disable stops the schedule, enable lets it go on" disabled_schedule
+run "able tells that a checkpoint is under way" began
+run "error tells why the last one failed" errors
+run "vacate (create, then end the job)" vacates
+run "vacate: no image, no end" vacates_not
+run "vacate of a step leaves the batch script" vacates_step
+run "requeue (create, then requeue so that it continues from the image): at once" requeues
+run "requeue: refused, or without an image: the job runs on" requeues_not
+run "requeue: interrupted while the job comes to its end" interrupted
+run "whose job it is, and root" others
+run "no such job, no such option" no_such_job
+run "scontrol checkpoint create|restart|… typed by habit; keywords are case-insensitive" by_habit
 finish
