@@ -53,7 +53,7 @@ struct keeper {
 	bool grace_known;
 	uint64_t grace;			/* how long it has when it is preempted, in seconds */
 	int64_t waiting;		/* since when it has been due, but others first; or 0 */
-	int turn, watch;		/* see turn_take() */
+	struct turn turn;
 };
 
 /* ---- what is written down ---- */
@@ -406,25 +406,14 @@ static bool serve(struct keeper *k)
 
 /* ---- taking turns with the other jobs of this node ---- */
 
-static void leave_turn(struct keeper *k)
-{
-	if (k->turn >= 0)
-		close(k->turn);
-	if (k->watch >= 0)
-		close(k->watch);
-	k->turn = k->watch = -1;
-}
-
 /* May it go ahead?  What cannot be put off does so anyway. */
 static bool take_turn(struct keeper *k)
 {
 	int64_t now = deadline_now_ms();
 
-	leave_turn(k);
-	k->turn = turn_take(&k->watch);
 	if (!k->waiting)
 		k->waiting = now;
-	return k->watch < 0 || now >= k->waiting + TURN_MS || schedule_last(&k->schedule) <= now;
+	return turn_take(&k->turn) || now >= k->waiting + TURN_MS || schedule_last(&k->schedule) <= now;
 }
 
 /* When there is something to do. */
@@ -445,7 +434,7 @@ static bool act(struct keeper *k)
 	int64_t last_end = k->schedule.end;
 	bool turn = false, go_on = true;
 
-	/* Many may be waiting: they ask Slurm when it is their turn. */
+	/* Who waits asks Slurm when it is its turn. */
 	if (k->waiting && k->schedule.look > deadline_now_ms()) {
 		turn = take_turn(k);
 		if (!turn)
@@ -467,7 +456,7 @@ static bool act(struct keeper *k)
 		k->waiting = 0;
 	}
 	if (!k->waiting)
-		leave_turn(k);
+		turn_leave(&k->turn);
 	return go_on;
 }
 
@@ -478,7 +467,7 @@ static bool sleep_until(struct keeper *k, int64_t at)
 {
 	struct pollfd pfd[] = {
 		{ .fd = STDIN_FILENO, .events = POLLIN }, { .events = POLLIN },
-		{ .fd = k->watch, .events = POLLIN },
+		{ .fd = k->turn.watch, .events = POLLIN },
 	};
 	int64_t left;
 
@@ -540,7 +529,7 @@ int keeper_run(const struct keeper_request *req)
 {
 	struct keeper k = {
 		.req = req, .voice.task = req->task, .ask = { .listener = -1, .conn = -1 },
-		.turn = -1, .watch = -1,
+		.turn = NO_TURN,
 	};
 	char what[64];
 
