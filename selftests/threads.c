@@ -106,7 +106,8 @@ int main(int argc, char **argv)
 		pthread_mutex_lock(&lock);
 		before = turn;
 		clock_gettime(CLOCK_REALTIME, &deadline);
-		deadline.tv_sec += 20;
+		/* More than the half minute that a job may stand still for a node that is silent. */
+		deadline.tv_sec += 60;
 		while (turn - before < 2 * NR)
 			wl_check(pthread_cond_timedwait(&turned, &lock, &deadline) == 0,
 				 "the threads stand still: turn %u", turn);

@@ -183,13 +183,13 @@ task_damaged() {
 
 none_drained() { sinfo -N; ! sinfo -h -N -o %T | grep drain; }
 
-run "scontrol requeue: batch shell and step continue" requeued
-run "a node of a two-node job of 4 tasks is switched off" node_off
-run "a batch shell whose node is switched off continues on another" other_node
-run "preemption by a job of the partition urgent" preempted
-run "signals and scancel reach a job that continues" controlled
-run "a task that had failed before the checkpoint has failed after it" ended_early
-run "three steps one after the other and two in the background, a checkpoint in the middle of each" three_steps
+run "scontrol requeue: a job that has an image continues from it, batch shell and step; output without lost or doubled lines" requeued
+run "node failure: a job that has an image continues from it, 4 tasks on two nodes; exit codes reach Slurm" node_off
+run "without StickToNodes, on any nodes that fit: a batch shell whose node is switched off" other_node
+run "preemption with requeue: a job that has an image continues from it" preempted
+run "scancel and signals act on the restarted tasks as on any others, in the cgroup of the new step" controlled
+run "exit codes reach Slurm: a task that had failed before the checkpoint has failed after it" ended_early
+run "a plain srun in a batch script survives checkpoint and restart: three steps in sequence, two in the background" three_steps
 run "the image was removed: from the beginning, and that is said" removed
 run "no checkpoint was made yet" none_yet
 run "the image is damaged" damaged

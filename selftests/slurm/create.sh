@@ -85,8 +85,9 @@ no_session() { [ -z "$(on_nodes "ckctl status" | grep '^sessions' | grep -v ' 0$
 # ---- images ----
 
 expect_status() {	# STATUS COMMAND…
-	local expected=$1 status=0
+	local expected=$1
 	shift
+	status=0
 	"$@" >stdout 2>stderr || status=$?
 	cat stdout stderr
 	[ $status = "$expected" ] && return
@@ -199,8 +200,8 @@ not_shared() {
 
 # ---- batch jobs ----
 
-batch_start() {	# SCRIPT on standard input
-	rm -rf d[0-9]* && job_submit batch -N2 -n3 && job_await "$job" RUNNING
+batch_start() {	# [SBATCH-OPTION…], script on standard input
+	rm -rf d[0-9]* && job_submit batch -N2 -n3 "$@" && job_await "$job" RUNNING
 }
 
 batch_alone() {
@@ -211,6 +212,22 @@ batch_alone() {
 	END
 	tasks_await 1 ready && expect_status 0 create --json "$job" && image_whole "$job" && tasks_work 1 &&
 		parts "$job" | diff - <(echo "batch node0 0") && all_run_on && tasks_end 1 && job_await "$job" COMPLETED
+}
+
+directories() {
+	as_user mkdir -p given && batch_start --checkpoint-dir=given <<-'END' || return
+		#!/bin/bash
+		mkdir -p d0
+		exec ./threads "$PWD/d0"
+	END
+	tasks_await 1 ready && expect_status 0 create "$job" && image_whole "$job" && [ -z "$(ls given)" ] || return
+	rm -r "$images/$job.ckpt"
+	expect_status 0 as_user ckctl create "$job" imagedir="$images" MAXWAIT=100 && image_whole "$job" || return
+	rm -r "$images/$job.ckpt"
+	expect_status 0 as_user ckctl create --image-dir=images --max-wait=100 "$job" && image_whole "$job" && [ -z "$(ls given)" ] || return
+	rm -r "$images/$job.ckpt"
+	expect_status 0 as_user ckctl create "$job" && [ -z "$(ls "$images")" ] && expect_status 0 as_user ckctl verify "given/$job.ckpt" &&
+		tasks_work 1 && tasks_end 1 && job_await "$job" COMPLETED
 }
 
 batch_with_step() {
@@ -363,16 +380,22 @@ node1_frozen() {	# SECONDS
 
 # Run create; when the tasks of node1 are frozen, COMMAND. Sets status.
 while_frozen() {	# COMMAND…
-	local pid rc=0 seen=''
+	in_the_middle node1_frozen "$@" && [ $status != 0 ] && return
+	why "the checkpoint is complete all the same"
+	return 1
+}
+
+# The same when MOMENT, which takes how long it may wait, comes to its end.
+in_the_middle() {	# MOMENT COMMAND…
+	local pid moment=$1
+	shift
 	create "$job" >stdout 2>stderr &
 	pid=$!
-	! node1_frozen "$wait_s" || seen=1
+	"$moment" "$wait_s" || why "that moment did not come: $moment"
 	"$@" || why "\"$*\" had nothing to hit"
-	wait $pid || rc=$?
+	status=0
+	wait $pid || status=$?
 	cat stdout stderr
-	[ -n "$seen" ] || why "the tasks were not seen frozen"
-	[ $rc != 0 ] || why "the checkpoint is complete all the same"
-	status=$rc
 	[ ! -s "$reason" ]
 }
 
@@ -436,16 +459,58 @@ late_while_frozen() {
 	[ -n "$hit" ] || { why "it was never up at the right moment" && return 4; }
 }
 
-run "a step on two nodes, by its owner" by_owner
-run "one step of a job" one_step
-run "by root, for its owner" by_root
+# The first tasks that are told to end may be gone while others still stand in the image. Here
+# there is no step of agents that would be cancelled as well.
+cancelled() {
+	local before pid rc=0
+	rm -rf d[0-9]*
+	job_submit batch -N1 -n2 -w node0 <<-'END' || return
+		#!/bin/bash
+		srun ./task threads
+	END
+	tasks_await 2 ready && expect_status 0 create "$job" && before=$(manifest) && pkill -STOP -u user -x srun || return
+	beside batch ckctl create "$job" ImageDir="$images" >stdout 2>stderr &
+	pid=$!
+	"$waitfor" "$wait_s" cgroup "/sys/fs/cgroup/system.slice/node0_slurmstepd.scope/job_$job/step_0/user" frozen 1 ||
+		why "the tasks were not seen frozen"
+	scancel "$job"
+	wait $pid || rc=$?
+	pkill -CONT -u user -x srun
+	cat stdout stderr
+	[ $rc = 9 ] || why "create ended with status $rc"
+	says "came to its end while it was checkpointed" && [ "$(manifest)" = "$before" ] && image_whole "$job" &&
+		job_await "$job" CANCELLED && [ ! -s "$reason" ]
+}
+manifest() { md5sum "$images/$job.ckpt/manifest.json"; }
+
+# Slurm's controller dies and comes back: whatever becomes of this checkpoint.
+controller_again() {
+	pkill -KILL -x slurmctld && await 10 controller_gone && slurmctld </dev/null >/dev/null 2>&1
+}
+controller_gone() { ! pgrep -x slurmctld; }
+has_begun() { "$waitfor" "$1" file "$images/$job.ckpt/gen-2"; }
+
+controller_killed() {	# MOMENT
+	local before
+	held_start && expect_status 0 create "$job" && before=$(manifest) && in_the_middle "$1" controller_again || return
+	if [ "$status" != 0 ]; then
+		[ "$(grep -c '^ckctl: ' stderr)" = 1 ] && [ "$(manifest)" = "$before" ] || { why "status $status: $(cat stderr)"; return 1; }
+	fi
+	image_whole "$job" && all_run_on 22 && tasks_work 3 && job_await "$job" RUNNING && expect_status 0 create "$job" &&
+		image_whole "$job" && tasks_work 3 && all_run_on && held_end
+}
+
+run "ckctl create <jobid> of any other job: all its steps, on two nodes; it waits and reports" by_owner
+run "ckctl create <jobid.stepid>: that step only" one_step
+run "ckctl create by root, for its owner" by_root
 run "not by another user" by_others
 run "jobs that do not run" no_such_job
-run "MaxWait passes" max_wait
-run "two at once" twice_at_once
+run "MaxWait=<seconds>: it is failed, the job runs on, the former image stays, no half image stays" max_wait
+run "two at once: one that is under way never spoils the image" twice_at_once
 run "a directory that is not shared" not_shared
 run "a batch script" batch_alone
-run "a batch script with a running step" batch_with_step
+run "ImageDir=<dir> beats the --checkpoint-dir given at submission; keywords are case-insensitive, --image-dir= and --max-wait= say the same" directories
+run "ckctl create <jobid> of a batch job: the batch shell and all tasks of all its steps, on all nodes" batch_with_step
 run "the tasks' output is in its file" output_arrives
 run "from inside of the job" from_inside
 run "from beside its tasks" from_beside
@@ -457,4 +522,7 @@ run "ckctl create is killed" coordinator_killed
 run "ckctl create is interrupted" coordinator_interrupted
 run "the agents' srun is killed" client_killed
 run "MaxWait passes while all stand still" late_while_frozen
+run "the job is cancelled while all stand still: the former image stays" cancelled
+run "slurmctld is killed and started again while all stand still" controller_killed node1_frozen
+run "slurmctld is killed and started again when a checkpoint has just begun" controller_killed has_begun
 finish

@@ -144,8 +144,8 @@ by_hand() {
 none_drained() { sinfo -N; ! sinfo -h -N -o %T | grep -E 'drain|down'; }
 
 check "slurm.conf with both" site_wants_hooks
-check "the prolog loads the module" loads_module
-check "a node without the module is not drained" drains_nothing
+check "modprobe ckpt from the prolog" loads_module
+check "hooks never drain a node for nothing: one without the module is not drained" drains_nothing
 check "it is when the site wants that" drains_if_asked
 check "a configuration that users could have written drains nothing" drains_not_for_users
 check "cgroups of the job that nobody is in are removed, and no others" leaves_cgroups

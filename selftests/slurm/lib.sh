@@ -43,6 +43,18 @@ await() {	# SECONDS COMMAND…
 	return 0
 }
 
+# A command, and what it says on standard output or error.
+ends_with() {	# STATUS TEXT COMMAND…
+	local expected=$1 text=$2 rc=0
+	shift 2
+	"$@" >"$work/said" 2>&1 || rc=$?
+	cat "$work/said"
+	[ $rc = "$expected" ] || { why "\"$*\" ended with status $rc instead of $expected: $(cat "$work/said")"; return 1; }
+	grep -qF -- "$text" "$work/said" && return
+	why "\"$*\" does not say \"$text\" but: $(cat "$work/said")"
+	return 1
+}
+
 # ---- jobs of "user" ----
 
 # Submit the script on standard input, from and into this directory. Sets job.

@@ -60,12 +60,12 @@ no_interval() {	# TEXT OPTION COMMAND…
 
 # ---- srun ----
 
-check "srun without an option: default: none" step none
-check "srun --checkpoint=<interval>, the images go to the current working directory" step "300 $work" --checkpoint=5
-check "srun SLURM_CHECKPOINT" step "300 $work" SLURM_CHECKPOINT=5
-check "srun --checkpoint-dir=<dir>" step "300 $images" --checkpoint=5 --checkpoint-dir="$images"
+check "srun --checkpoint=<interval>, SLURM_CHECKPOINT: default: none" step none
+check "srun --checkpoint=<interval>, and --checkpoint-dir=<dir>: default: the current working directory" step "300 $work" --checkpoint=5
+check "srun SLURM_CHECKPOINT: <interval>" step "300 $work" SLURM_CHECKPOINT=5
+check "srun --checkpoint-dir=<dir>: where the images go" step "300 $images" --checkpoint=5 --checkpoint-dir="$images"
 check "srun --checkpoint-dir=<dir>, relative" step "300 $images" --checkpoint=5 --checkpoint-dir=images
-check "srun SLURM_CHECKPOINT_DIR" step "300 $images" SLURM_CHECKPOINT_DIR="$images" --checkpoint=5
+check "srun SLURM_CHECKPOINT_DIR: where the images go" step "300 $images" SLURM_CHECKPOINT_DIR="$images" --checkpoint=5
 check "srun --chdir: that is the working directory" step "300 $images" --checkpoint=5 --chdir="$images"
 check "srun: the command line beats the environment" step "420 $images/other" SLURM_CHECKPOINT=5 \
 	SLURM_CHECKPOINT_DIR="$images" --checkpoint=7 --checkpoint-dir="$images/other"
@@ -109,17 +109,17 @@ check "srun refuses a bad SLURM_RESTART_DIR" refused "SLURM_RESTART_DIR: cannot 
 # ---- sbatch ----
 
 check "sbatch without an option: none" batch none
-check "sbatch --checkpoint=<interval>" batch "300 $work" --checkpoint=5
+check "sbatch --checkpoint=<interval>, default directory" batch "300 $work" --checkpoint=5
 check "sbatch --checkpoint-dir=<dir>" batch "300 $images" --checkpoint=5 --checkpoint-dir=images
 check "sbatch --chdir: that is the working directory" batch "300 $images" --checkpoint=5 --chdir="$images"
 lines=$'#SBATCH --checkpoint=1:30\n#SBATCH --checkpoint-dir=images'
-check "#SBATCH --checkpoint and --checkpoint-dir" batch "90 $images"
+check "#SBATCH --checkpoint=<interval> and --checkpoint-dir=<dir>" batch "90 $images"
 lines=
 for v in SBATCH SLURM; do
-	check "sbatch ${v}_CHECKPOINT and ${v}_CHECKPOINT_DIR" batch "300 $images" ${v}_CHECKPOINT=5 \
+	check "sbatch ${v}_CHECKPOINT/${v}_CHECKPOINT_DIR both work" batch "300 $images" ${v}_CHECKPOINT=5 \
 		${v}_CHECKPOINT_DIR="$images"
 done
-check "the SBATCH_ ones first" batch "300 $images" SBATCH_CHECKPOINT=5 SLURM_CHECKPOINT=6 \
+check "SBATCH_CHECKPOINT/SBATCH_CHECKPOINT_DIR and SLURM_CHECKPOINT/SLURM_CHECKPOINT_DIR: the SBATCH_ ones first" batch "300 $images" SBATCH_CHECKPOINT=5 SLURM_CHECKPOINT=6 \
 	SBATCH_CHECKPOINT_DIR="$images" SLURM_CHECKPOINT_DIR="$images/other"
 lines=$'#SBATCH --checkpoint=6\n#SBATCH --checkpoint-dir=images/other'
 check "the environment beats #SBATCH lines" batch "300 $images" SLURM_CHECKPOINT=5 SLURM_CHECKPOINT_DIR=images

@@ -161,29 +161,31 @@ refused() {
 
 # ---- steps ----
 
-step() {
+step() {	# COMMAND…: srun with what it continues from
 	local srun
 	rm -f task.* finish
 	as_user srun -n2 -N2 ./rounds.py 100 0 >first.txt 2>srun.err & srun=$!
 	rounds_await 2 20 && job=$(squeue -h -u user -o %A) && as_user ckctl create "$job.0" ImageDir=images && rounds_await 2 40 &&
 		as_user scancel "$job" && ! wait $srun && touch finish || return
-	as_user env SLURM_RESTART_DIR="$1" srun -n2 -N2 ./rounds.py 100 0 >second.txt 2>second.err || { why "srun: $(cat second.err)"; return 1; }
+	as_user "$@" -n2 -N2 ./rounds.py 100 0 >second.txt 2>second.err || { why "srun: $(cat second.err)"; return 1; }
 	undisturbed 2 100 >expected
 	same "what is in files" <(cat task.*) expected && [ "$(sort -u first.txt second.txt | sort -k2,2n -k4,4n | diff - expected)" = "" ] &&
 		[ "$(wc -l <second.txt)" -lt 200 ]
 }
-a_step() { rm -rf images/*; step images; }
+by_variable() { rm -rf images/*; step env SLURM_RESTART_DIR=images srun; }
+by_option() { rm -rf images/*; step env SLURM_RESTART_DIR=nonesuch srun --restart-dir=images; }
 
-run "the time limit, then ckctl restart: the same job continues" time_limit
-run "scancel, then ckctl restart" cancelled
+run "ckctl restart <jobid>: continue a previously checkpointed batch job, after its time limit" time_limit
+run "ckctl restart <jobid> [ImageDir=<dir>], after scancel; files that the job was writing are brought back to their state at the checkpoint" cancelled
 run "the failure of a later step, then ckctl restart" later_step
-run "a job that is requeued and held" held
+run "ckctl restart of a job that is requeued and held" held
 run "a completed job, by root and the path of its image" by_root
 run "a job that cannot be requeued continues under another id" not_requeued
 run "a job whose node was lost" node_lost
-run "StickToNodes: on the node where the checkpoint was made" stick_same
-run "StickToNodes: that node is down" stick_down
+run "ckctl restart <jobid> StickToNodes: on the very nodes where the checkpoint was made" stick_same
+run "--stick-to-nodes: that node is down" stick_down
 run "refused: a running job, another's image, one of another job" refused
-run "srun with SLURM_RESTART_DIR continues a step" a_step
-run "a job that Slurm has forgotten, whose image was moved" forgotten
+run "srun SLURM_RESTART_DIR: read the step's image there and continue from it" by_variable
+run "srun --restart-dir=<dir>: read the step's image there and continue from it" by_option
+run "a job that Slurm has forgotten, whose image was moved: that one path is what the user restarts from" forgotten
 finish

@@ -177,9 +177,9 @@ check "a step of a job that is looked after asks for the whole job" of_step_in_j
 check "a step with a keeper of its own" of_own_step
 check "nobody to ask" with_nobody
 check "nobody to ask on another node" elsewhere_than_keeper
-check "srun_cr ends as its step" ends_as_its_step
-check "srun_cr passes on what comes over its socket" over_socket
-check "a task asks srun_cr" asks_srun_cr
-check "srun_cr comes back with its step" comes_back
+check "srun_cr ends with the step's exit status" ends_as_its_step
+check "SLURM_SRUN_CR_SOCKET is how a launched step talks to srun_cr, which passes a checkpoint on to that step" over_socket
+check "ckctl create self in a step of srun_cr, which learns the step it launched" asks_srun_cr
+check "srun_cr launches the step again from the step's image after a restart, and waits for it" comes_back
 check "nothing is left" nothing_left
 finish

@@ -57,10 +57,22 @@ is_job_of() {	# RULE: sets job
 	[ -n "$job" ]
 }
 
+# Slurm's SIGKILL may come before Snakemake has done anything about SIGTERM, and a
+# preemption alone would prove nothing: here SIGTERM has all the time. It is in the
+# image, as it is when a partition with a GraceTime has the last checkpoint made.
+term_waits() {
+	node-run "$(job_field "$job" NodeList)" sh -c "grep '^ShdPnd:.*4...\$' /proc/\$(pgrep -f '[r]ounds.py $rounds')/status"
+}
+term_sent() {
+	as_user scancel --full --signal=TERM "$job" && await "$wait_s" term_waits && return
+	why "SIGTERM has not come to the rule's program, or is not blocked: $(job_field "$job" JobState)"
+	return 1
+}
+
 count_preempted() {
 	local urgent
 	await "$wait_s" is_job_of count || { why "there is no job of the rule count"; return 1; }
-	rounds_await 1 20 count && create && rounds_await 1 40 count || return
+	rounds_await 1 20 count && term_sent && create && rounds_await 1 40 count || return
 	urgent=$(as_user sbatch --parsable -p urgent -N2 --exclusive -o /dev/null --wrap true) || return
 	job_await "$urgent" COMPLETED || return
 	[ "$(job_field "$job" Restarts)" = 1 ] || { why "the rule was not preempted"; return 1; }

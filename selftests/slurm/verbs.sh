@@ -27,16 +27,6 @@ end() {
 }
 
 verb() { as_user ckctl "$@"; }
-ends_with() {	# STATUS TEXT COMMAND…: and says so, on standard output or error
-	local expected=$1 text=$2 rc=0
-	shift 2
-	"$@" >said 2>&1 || rc=$?
-	cat said
-	[ $rc = "$expected" ] || { why "\"$*\" ended with status $rc instead of $expected: $(cat said)"; return 1; }
-	grep -qF -- "$text" said && return
-	why "\"$*\" does not say \"$text\" but: $(cat said)"
-	return 1
-}
 makes_image() { ends_with 0 "made $images/$1.ckpt" verb create "$1"; }
 image_time() { stat -c %y "$images/$1.ckpt/manifest.json"; }
 
@@ -143,6 +133,23 @@ requeues_not() {
 	job_is "$job" RUNNING && [ "$(job_field "$job" Restarts)" = 0 ] && end
 }
 
+# Slurm has accepted it: who does not want to wait any more need not.
+interrupted() {
+	local client rc=0 begun
+	work_on="trap '' TERM; $work_on" begin interrupt || return
+	verb requeue "$job" >said 2>&1 & client=$!
+	over() { ! job_is "$job" RUNNING; }
+	await "$wait_s" over || why "it is not requeued: $(cat said)"
+	begun=$SECONDS
+	pkill -INT -f "^ckctl requeue $job" || why "it has ended by itself: $(cat said)"
+	wait $client || rc=$?
+	cat said
+	[ $rc = 0 ] && ((SECONDS - begun <= 2)) || why "it ended with status $rc after $((SECONDS - begun)) s"
+	grep -q "begins again all the same" said && grep -q "^requeued $job" said || why "it says: $(cat said)"
+	scancel "$job"
+	job_await "$job" CANCELLED && [ ! -s "$reason" ]
+}
+
 # ---- who, and what else ----
 
 others() {
@@ -174,20 +181,22 @@ by_habit() {
 		ends_with 3 disabled front checkpoint cr "$job" imagedir="$images" maxwait=60 && front ch en "$job" &&
 		ends_with 0 "JobId=$job" front -o show job "$job" && ends_with 0 "UP" front ping &&
 		ends_with 1 "invalid keyword" front chec2 able "$job" && ends_with 0 "ended $job" front checkpoint vacate "$job" &&
-		job_await "$job" CANCELLED
+		job_await "$job" CANCELLED && ends_with 0 "restarted $job from $images/$job.ckpt" front checkpoint restart "$job" \
+		STICKTONODES && job_await "$job" RUNNING && end
 }
 
-check "able, disable, enable: a flag of the job" flags
-check "able, disable, enable: a flag of a step" flags_of_step
-check "disable stops the schedule, enable lets it go on" disabled_schedule
-check "able tells that a checkpoint is under way" began
-check "error tells why the last one failed" errors
-check "vacate: an image, then the end of the job" vacates
-check "vacate: no image, no end" vacates_not
-check "vacate of a step leaves the batch script" vacates_step
-check "requeue: an image, then at once again" requeues
-check "requeue: refused, or without an image: the job runs on" requeues_not
-check "whose job it is, and root" others
-check "no such job, no such option" no_such_job
-check "scontrol checkpoint, typed by habit" by_habit
+run "able, disable, enable: a flag of the job" flags
+run "able, disable, enable: a flag of a step" flags_of_step
+run "disable stops the schedule, enable lets it go on" disabled_schedule
+run "able tells that a checkpoint is under way" began
+run "error tells why the last one failed" errors
+run "vacate (create, then end the job)" vacates
+run "vacate: no image, no end" vacates_not
+run "vacate of a step leaves the batch script" vacates_step
+run "requeue (create, then requeue so that it continues from the image): at once" requeues
+run "requeue: refused, or without an image: the job runs on" requeues_not
+run "requeue: interrupted while the job comes to its end" interrupted
+run "whose job it is, and root" others
+run "no such job, no such option" no_such_job
+run "scontrol checkpoint create|restart|… typed by habit; keywords are case-insensitive" by_habit
 finish

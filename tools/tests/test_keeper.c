@@ -171,6 +171,22 @@ static void test_file(void)
 	close(fd);
 }
 
+/* In a directory where others may write, the log can be another name of anything. */
+static void test_trap(struct voice *v)
+{
+	struct stat before, after;
+	char path[PATH_MAX];
+
+	snprintf(path, sizeof(path), "%s/precious", dir);
+	ok(link(v->file, path) == 0 && stat(path, &before) == 0, "a file has two names");
+	voice_say(v, "fourth\n");
+	ok(stat(path, &after) == 0 && after.st_size == before.st_size && !voice_pending(v),
+	   "nothing is written to it");
+	ok(unlink(path) == 0 && unlink(v->file) == 0 && symlink("precious", v->file) == 0, "a link");
+	voice_say(v, "fifth\n");
+	ok(access(path, F_OK) < 0, "and nothing through that");
+}
+
 static void test_log(void)
 {
 	struct voice v = { .tries = 0 };
@@ -196,6 +212,7 @@ static void test_log(void)
 	}
 	voice_say(&v, "third\n");
 	ok(!voice_pending(&v), "and the next ones at once");
+	test_trap(&v);
 }
 
 int main(void)

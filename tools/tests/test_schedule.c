@@ -169,6 +169,26 @@ static void test_last_fails(void)
 	ok(schedule_due(&s) == T0 + 2940 * S, "and when it comes later after all, there is a last one");
 }
 
+/* A site may let jobs run on past their limit, by hours. */
+static void test_past_the_end(void)
+{
+	struct schedule s;
+	int64_t now, end = T0 + 1000 * S;
+	unsigned int looks = 0;
+
+	schedule_begin(&s, T0, 86400, 1);
+	s.margin = 60 * S;
+	schedule_end(&s, T0, end);
+	now = schedule_due(&s);
+	schedule_made(&s, now, now + S);
+	ok(schedule_wake(&s) == end + 10 * S, "soon after the end it is asked whether that was put off");
+	for (now = schedule_wake(&s); now < end + 3600 * S; now = schedule_wake(&s), looks++)
+		schedule_end(&s, now, end);
+	ok(looks >= 5 && looks <= 12, "and then less and less often: %u times in an hour", looks);
+	schedule_end(&s, now, now + 1000 * S);
+	ok(schedule_due(&s) == now + 940 * S, "when it was, after all, there is a last one");
+}
+
 static void test_last_is_short(void)
 {
 	struct schedule s;
@@ -208,6 +228,7 @@ int main(void)
 	test_failures();
 	test_end();
 	test_last_fails();
+	test_past_the_end();
 	test_last_is_short();
 	test_poll();
 	return done();

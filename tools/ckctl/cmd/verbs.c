@@ -2,12 +2,15 @@
 /* The old verbs of "scontrol checkpoint", besides create and restart. */
 #include "cmd.h"
 
+#include <errno.h>
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
+#include "checkpoint/phases.h"
 #include "job/control.h"
 #include "job/coordinate.h"
 #include "job/deadline.h"
@@ -28,6 +31,7 @@ struct verb {
 	char name[64];			/* "<id>" or "<id>.<step>" */
 	char cluster[256];
 	json_t *record;			/* Slurm's, of the job */
+	int stop_fd;			/* what signals are read from, or -1 */
 };
 
 /* ---- the command line ---- */
@@ -91,7 +95,7 @@ static int find(struct verb *v)
 	uid_t uid;
 	int rc;
 
-	deadline_begin(&v->deadline, v->target.name, 0, -1);
+	deadline_begin(&v->deadline, v->target.name, 0, v->stop_fd);
 	rc = slurm_owner(&v->deadline, v->job, &uid, v->id, sizeof(v->id));
 	if (!rc)
 		rc = slurm_become(uid, v->job);
@@ -153,6 +157,8 @@ static int check_not_over(struct verb *v)
 static int done(struct verb *v, int rc)
 {
 	json_decref(v->record);
+	if (v->stop_fd >= 0)
+		close(v->stop_fd);
 	return rc;
 }
 
@@ -227,7 +233,7 @@ static int print_able(const struct verb *v)
 
 int cmd_able(int argc, char **argv)
 {
-	struct verb v = { .step = "" };
+	struct verb v = { .stop_fd = -1 };
 	int rc = parse(&v, argc, argv, plain, able_usage);
 
 	if (rc != CMD_GO_ON)
@@ -252,7 +258,7 @@ static const char enable_usage[] =
 
 static int set_disabled(int argc, char **argv, const char *usage, bool disable)
 {
-	struct verb v = { .step = "" };
+	struct verb v = { .stop_fd = -1 };
 	int rc = parse(&v, argc, argv, plain, usage);
 
 	if (rc != CMD_GO_ON)
@@ -302,7 +308,7 @@ static int print_error(const struct verb *v)
 
 int cmd_error(int argc, char **argv)
 {
-	struct verb v = { .step = "" };
+	struct verb v = { .stop_fd = -1 };
 	int rc = parse(&v, argc, argv, plain, error_usage), found;
 	char sentence[1024];
 
@@ -332,6 +338,13 @@ static const char vacate_usage[] =
 	"      --json            the checkpoint as JSON\n"
 	"  -q, --quiet           no progress, no notices\n";
 
+/* For a command that a signal may end between its steps, too, and not in their middle. */
+static int find_to_end(struct verb *v)
+{
+	v->stop_fd = checkpoint_signal_fd();
+	return v->stop_fd < 0 ? fail_errno(errno, "cannot watch for signals") : find(v);
+}
+
 static int create(const struct verb *v)
 {
 	const struct coordinate_request req = {
@@ -344,14 +357,14 @@ static int create(const struct verb *v)
 
 int cmd_vacate(int argc, char **argv)
 {
-	struct verb v = { .step = "" };
+	struct verb v = { .stop_fd = -1 };
 	const char *const scancel[] = { "scancel", v.name, NULL };
 	int rc = parse(&v, argc, argv, with_image, vacate_usage);
 	char *out;
 
 	if (rc != CMD_GO_ON)
 		return rc;
-	rc = find(&v);
+	rc = find_to_end(&v);
 	if (!rc)
 		rc = check_running(&v);
 	if (!rc)
@@ -387,14 +400,14 @@ static void warn_of_output(const struct verb *v)
 
 int cmd_requeue(int argc, char **argv)
 {
-	struct verb v = { .step = "" };
+	struct verb v = { .stop_fd = -1 };
 	int rc = parse(&v, argc, argv, with_image, requeue_usage);
 
 	if (rc != CMD_GO_ON)
 		return rc;
 	if (*v.step)
 		return cmd_usage(argv, "a step cannot be requeued, only its job can");
-	rc = find(&v);
+	rc = find_to_end(&v);
 	if (!rc)
 		rc = check_running(&v);
 	if (!rc)

@@ -19,9 +19,8 @@
 #include "policy.h"
 #include "registry.h"
 #include "slurm.h"
-#include "steps.h"
 #include "target.h"
-#include "tasks.h"
+#include "whereabouts.h"
 
 /* How long the job stands still for what its tasks have written to arrive. */
 #define DRAIN_MS	2000
@@ -41,9 +40,8 @@ struct coordinator {
 	json_t *nodes;			/* where these may be */
 	bool batch;			/* and the batch step */
 	bool counts;			/* what comes of it is its last checkpoint */
-	/* Where we are ourselves, as our environment has it: a job's, or "". */
-	char own_job[32], own_node[244];
-	char here[244];			/* the node that we are on, beside the job; or "" */
+	struct whereabouts own;
+	char here[sizeof(((struct whereabouts *)0)->node)];	/* our node, beside the job; or "" */
 	struct job_image_writer *writer;
 	struct crew *crew;
 };
@@ -137,73 +135,22 @@ static int find_nodes(struct coordinator *c)
 		      fail(CK_FAILED, "Slurm does not say where job %s runs", c->name);
 }
 
-/* ---- where we are ---- */
+/* ---- where the image goes ---- */
 
-static bool is_node(const struct coordinator *c, const char *name)
+/* A job that is checkpointed every few minutes need not ask each time. */
+static int find_cluster(struct coordinator *c)
 {
-	const json_t *node;
-	size_t i;
-
-	json_array_foreach(c->nodes, i, node)
-		if (strcmp(json_string_value(node), name) == 0)
-			return true;
-	return false;
-}
-
-/*
- * Inside of the job, beside its tasks, we need no step to serve this node.
- * Among its tasks, we would freeze ourselves.
- */
-static int find_place(struct coordinator *c)
-{
-	struct capture outer = fail_captured();
-	struct steps_place place;
-	char ignored[8];
-	bool inside;
-
-	fail_capture(ignored, sizeof(ignored));
-	inside = steps_here(&place) == CK_OK &&
-		 strcmp(*place.job_id ? place.job_id : c->own_job, c->id) == 0;
-	fail_restore(outer);
-	if (!inside)
-		return CK_OK;
-	if (!place.user) {
-		/* With a /tmp of the job's own, say, only a step of it is where they are. */
-		if (is_node(c, c->own_node) && !tasks_are_apart(&place))
-			strcpy(c->here, c->own_node);
-		return CK_OK;
-	}
-	/* An interactive shell, or who was let in by ssh, is in a step that is not saved. */
-	if (!job_step_good(place.step))
-		return CK_OK;
-	if (strcmp(place.step, "batch") == 0 ? c->batch :
-	    !is_step(c) || strcmp(place.step, c->req->step) == 0)
-		return fail(CK_REFUSED, "this ckctl is a process of what it is to stop, step %s of job "
-			    "%s; run it outside of the job", place.step, c->id);
+	if (!*c->here || !*c->own.cluster)
+		return slurm_cluster(&c->deadline, c->cluster, sizeof(c->cluster));
+	strcpy(c->cluster, c->own.cluster);
 	return CK_OK;
-}
-
-/* Slurm's variables tell it, and those of this process's own step only. */
-static void note_own(struct coordinator *c)
-{
-	const char *node = getenv("SLURMD_NODENAME"), *job = getenv("SLURM_JOB_ID");
-
-	snprintf(c->own_job, sizeof(c->own_job), "%s", job ? job : "");
-	if (node)
-		snprintf(c->own_node, sizeof(c->own_node), "%s", node);
-	else if (gethostname(c->own_node, sizeof(c->own_node)) < 0)
-		c->own_node[0] = '\0';
-	c->own_node[sizeof(c->own_node) - 1] = '\0';
-	if (!node)
-		c->own_node[strcspn(c->own_node, ".")] = '\0';
-	slurm_clean_environment();
 }
 
 static int find_image_dir(struct coordinator *c)
 {
 	struct registry_entry entry;
 	json_t *path;
-	int rc = slurm_cluster(&c->deadline, c->cluster, sizeof(c->cluster));
+	int rc = find_cluster(c);
 
 	/* From here on there is a place to write it down. */
 	c->counts = !rc;
@@ -358,6 +305,9 @@ static int attempt(struct coordinator *c)
 		rc = check_size(c);
 	if (!rc)
 		rc = ask(c, "thaw");
+	/* What was told to end before it stood still is perhaps half of a job. */
+	if (!rc)
+		rc = slurm_alive(&c->deadline, c->id);
 	return rc ? rc : ask(c, "save");
 }
 
@@ -508,7 +458,8 @@ static int begin(struct coordinator *c)
 	if (!rc)
 		rc = find_nodes(c);
 	if (!rc)
-		rc = find_place(c);
+		rc = whereabouts_find(&c->own, c->id, is_step(c) ? c->req->step : "", c->batch,
+				      c->nodes, c->here);
 	if (!rc)
 		rc = find_image_dir(c);
 	if (!rc)
@@ -569,7 +520,7 @@ int coordinate(const struct coordinate_request *req, struct coordinate_result *r
 		 req->step ? req->step : "");
 	deadline_begin(&c.deadline, what, req->max_wait_ms, fd);
 	checkpoint_group_begin(&c.group, 1, fd);
-	note_own(&c);
+	whereabouts_note(&c.own);
 	rc = begin(&c);
 	if (!rc)
 		way = control_begin(c.cluster, c.name);

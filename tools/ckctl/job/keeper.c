@@ -26,6 +26,7 @@
 #include "steps.h"
 #include "tasks.h"
 #include "try.h"
+#include "turn.h"
 #include "voice.h"
 
 /* Where a site has not decided otherwise. */
@@ -33,6 +34,8 @@
 #define LAST_FACTOR	3
 
 #define SAY_AGAIN_MS	1000
+#define ASK_AGAIN_MS	30000		/* where Slurm did not answer */
+#define TURN_MS		(10 * 60000)	/* for one's turn, which somebody may just keep */
 #define SWEEP_EVERY	64		/* jobs */
 /* What is written of a job's memory in a second, before anything is known of it. */
 #define FIRST_RATE	(100 << 20)
@@ -48,6 +51,9 @@ struct keeper {
 	bool disabled;			/* "ckctl disable", and that was said */
 	bool resting;			/* Slurm said last that it is suspended, or about to end */
 	bool grace_known;
+	uint64_t grace;			/* how long it has when it is preempted, in seconds */
+	int64_t waiting;		/* since when it has been due, but others first; or 0 */
+	struct turn turn;
 };
 
 /* ---- what is written down ---- */
@@ -129,8 +135,16 @@ static int64_t seconds_of(const json_t *record, const char *key)
 	return value ? strtoll(value, NULL, 10) : 0;
 }
 
+/* Its tasks have been told to end, in this run of it. */
+static bool is_preempted(const json_t *job)
+{
+	int64_t when = seconds_of(job, "PreemptTime");
+
+	return when > 0 && when >= seconds_of(job, "StartTime");
+}
+
 /* When a job has to end, or a step of one, which may have a limit of its own; 0 for never. */
-static int64_t end_of(const json_t *job, const json_t *step)
+static int64_t end_of(const struct keeper *k, const json_t *job, const json_t *step)
 {
 	const char *limit = slurm_field(step, "TimeLimit");
 	int64_t end = seconds_of(job, "EndTime"), own = 0;
@@ -141,27 +155,31 @@ static int64_t end_of(const json_t *job, const json_t *step)
 	if (limit && interval_parse(limit, &seconds) == CK_OK && seconds_of(step, "StartTime") > 0)
 		own = seconds_of(step, "StartTime") + (int64_t)seconds;
 	fail_capture(NULL, 0);
+	/* Where it has no limit, Slurm does not tell the end that this gave it. */
+	if (end <= 0 && is_preempted(job))
+		end = seconds_of(job, "PreemptTime") + (int64_t)k->grace;
 	return own && (own < end || end <= 0) ? own : end;
 }
 
-/* How long a job of that partition has when it is preempted, in seconds. */
-static uint64_t grace_of(struct keeper *k, const char *partition)
+/* How long a job of that partition has when it is preempted, in seconds; false without an answer. */
+static bool ask_grace(struct keeper *k, const char *partition)
 {
 	const char *const argv[] = { "scontrol", "-o", "show", "partition", partition, NULL };
 	char *out = NULL, ignored[8];
+	json_t *list = NULL;
 	const char *grace;
-	uint64_t seconds = 0;
-	json_t *list;
+	bool answered;
 
 	fail_capture(ignored, sizeof(ignored));
-	if (slurm_run(&k->stop, argv, &out, NULL) == CK_OK && (list = slurm_parse(out))) {
-		grace = slurm_field(json_array_get(list, 0), "GraceTime");
-		seconds = grace ? strtoull(grace, NULL, 10) : 0;
-		json_decref(list);
-	}
+	if (slurm_run(&k->stop, argv, &out, NULL) == CK_OK)
+		list = slurm_parse(out);
 	fail_capture(NULL, 0);
 	free(out);
-	return seconds;
+	grace = slurm_field(json_array_get(list, 0), "GraceTime");
+	k->grace = grace ? strtoull(grace, NULL, 10) : 0;
+	answered = list != NULL;
+	json_decref(list);
+	return answered;
 }
 
 /*
@@ -172,19 +190,11 @@ static uint64_t grace_of(struct keeper *k, const char *partition)
 static void learn_grace(struct keeper *k, const json_t *job)
 {
 	const char *partition = slurm_field(job, "Partition");
-	uint64_t grace = partition ? grace_of(k, partition) : 0;
-	uint64_t poll = grace && grace < 15 ? 5 : grace / 3;
+	uint64_t poll;
 
+	k->grace_known = !partition || ask_grace(k, partition);
+	poll = k->grace && k->grace < 15 ? 5 : k->grace / 3;
 	k->schedule.poll = (int64_t)conf_number("preempt_poll", poll) * 1000;
-	k->grace_known = true;
-}
-
-/* Its tasks have been told to end, in this run of it. */
-static bool is_preempted(const json_t *job)
-{
-	int64_t when = seconds_of(job, "PreemptTime");
-
-	return when > 0 && when >= seconds_of(job, "StartTime");
 }
 
 /* When it has to end, and whether it runs.  Where Slurm does not answer, all is as it was. */
@@ -199,13 +209,15 @@ static void look(struct keeper *k)
 			learn_grace(k, job);
 		state = slurm_field(job, "JobState");
 		k->resting = state && strcmp(state, "RUNNING") != 0;
-		end = end_of(job, step);
+		end = end_of(k, job, step);
 		k->schedule.hurry = is_preempted(job);
 		schedule_end(&k->schedule, now, end > 0 ? now + end * 1000 - wall_ms() :
 							  SCHEDULE_NEVER);
 	} else {
 		schedule_end(&k->schedule, now, k->schedule.end);
 	}
+	if ((!job || !k->grace_known) && k->schedule.look > now + ASK_AGAIN_MS)
+		k->schedule.look = now + ASK_AGAIN_MS;
 	json_decref(job);
 	json_decref(step);
 }
@@ -392,24 +404,60 @@ static bool serve(struct keeper *k)
 	return go_on;
 }
 
+/* ---- taking turns with the other jobs of this node ---- */
+
+/* May it go ahead?  What cannot be put off does so anyway. */
+static bool take_turn(struct keeper *k)
+{
+	int64_t now = deadline_now_ms();
+
+	if (!k->waiting)
+		k->waiting = now;
+	return turn_take(&k->turn) || now >= k->waiting + TURN_MS || schedule_last(&k->schedule) <= now;
+}
+
+/* When there is something to do. */
+static int64_t next_wake(const struct keeper *k)
+{
+	int64_t at = schedule_wake(&k->schedule), last = schedule_last(&k->schedule);
+
+	if (!k->waiting)
+		return at;
+	at = k->waiting + TURN_MS;
+	if (k->schedule.look < at)
+		at = k->schedule.look;
+	return last < at ? last : at;
+}
+
 static bool act(struct keeper *k)
 {
 	int64_t last_end = k->schedule.end;
+	bool turn = false, go_on = true;
 
+	/* Who waits asks Slurm when it is its turn. */
+	if (k->waiting && k->schedule.look > deadline_now_ms()) {
+		turn = take_turn(k);
+		if (!turn)
+			return true;
+	}
 	look(k);
 	if (k->schedule.end != last_end)
 		write_diary(k);
-	if (schedule_due(&k->schedule) > deadline_now_ms())
-		return true;
-	if (is_idle(k) || is_disabled(k)) {
+	if (schedule_due(&k->schedule) > deadline_now_ms()) {
+		k->waiting = 0;
+	} else if (is_idle(k) || is_disabled(k)) {
 		schedule_skipped(&k->schedule, deadline_now_ms());
 		write_diary(k);
-		return true;
+		k->waiting = 0;
+	} else if (turn || take_turn(k)) {
+		go_on = make_checkpoint(k);
+		if (go_on)
+			write_diary(k);
+		k->waiting = 0;
 	}
-	if (!make_checkpoint(k))
-		return false;
-	write_diary(k);
-	return true;
+	if (!k->waiting)
+		turn_leave(&k->turn);
+	return go_on;
 }
 
 /* ---- all of it ---- */
@@ -419,6 +467,7 @@ static bool sleep_until(struct keeper *k, int64_t at)
 {
 	struct pollfd pfd[] = {
 		{ .fd = STDIN_FILENO, .events = POLLIN }, { .events = POLLIN },
+		{ .fd = k->turn.watch, .events = POLLIN },
 	};
 	int64_t left;
 
@@ -431,13 +480,15 @@ static bool sleep_until(struct keeper *k, int64_t at)
 			left = SAY_AGAIN_MS;
 		if (left > 86400000)
 			left = 86400000;
-		if (poll(pfd, 2, (int)left) <= 0)
+		if (poll(pfd, 3, (int)left) <= 0)
 			continue;
+		if (pfd[2].revents && !pfd[0].revents)
+			return true;
 		if (pfd[0].revents || !serve(k))
 			return false;
 		/* What has been served moves the schedule. */
 		if (k->req->interval_s)
-			at = schedule_wake(&k->schedule);
+			at = next_wake(k);
 	}
 }
 
@@ -478,6 +529,7 @@ int keeper_run(const struct keeper_request *req)
 {
 	struct keeper k = {
 		.req = req, .voice.task = req->task, .ask = { .listener = -1, .conn = -1 },
+		.turn = NO_TURN,
 	};
 	char what[64];
 
@@ -497,7 +549,7 @@ int keeper_run(const struct keeper_request *req)
 	begin(&k);
 	look(&k);
 	write_diary(&k);
-	while (sleep_until(&k, schedule_wake(&k.schedule)) && act(&k))
+	while (sleep_until(&k, next_wake(&k)) && act(&k))
 		;
 	k.diary.ended = wall_ms() / 1000;
 	write_diary(&k);

@@ -99,9 +99,12 @@ int requeue_hasten(const struct deadline *d, const char *id, const char *nodes)
 	fail_capture(sentence, sizeof(sentence));
 	rc = await_pending(d, id);
 	fail_restore(outer);
-	/* It begins again all the same, if later: that is for nobody to worry about. */
-	if (rc)
-		return nodes && *nodes ? fail(rc, "%s", sentence) : CK_OK;
+	if (rc && nodes && *nodes)
+		return fail(rc, "%s", sentence);
+	if (rc) {
+		note("job %s begins again all the same, but Slurm has it wait for up to two minutes", id);
+		return CK_OK;
+	}
 	rc = nodes ? pin(d, id, nodes) : CK_OK;
 	if (rc)
 		return rc;

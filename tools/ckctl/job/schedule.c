@@ -69,8 +69,8 @@ static void plan_look(struct schedule *s, int64_t now)
 	if (last != SCHEDULE_NEVER && last > now && last - now > LOOK_MIN)
 		s->look = now + max((last - now) / 2, LOOK_MIN);
 	else if (last != SCHEDULE_NEVER && s->last_made)
-		/* It may have been put off since. */
-		s->look = max(now, s->end) + LOOK_MIN;
+		/* It may have been put off since, less and less likely. */
+		s->look = max(now + max(now - s->end, LOOK_MIN), s->end + LOOK_MIN);
 	if (s->poll)
 		s->look = min(s->look, now + s->poll);
 }

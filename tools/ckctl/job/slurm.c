@@ -19,6 +19,7 @@
 #include "talk.h"
 
 #define MAX_OUTPUT	(64 << 20)
+#define ANSWER_MS	10000	/* for what can be done without */
 
 extern char **environ;
 
@@ -390,23 +391,127 @@ static int records(const struct deadline *d, const char *const argv[], json_t **
 	return *list ? CK_OK : fail(CK_FAILED, "out of memory");
 }
 
+/* The line of a text that begins with @begin; NULL for none. */
+static char *find_line(char *text, const char *begin)
+{
+	while (text && strncmp(text, begin, strlen(begin)) != 0) {
+		text = strchr(text, '\n');
+		if (text)
+			text++;
+	}
+	return text;
+}
+
+/* What comes after a name in "scontrol show job". */
+static const char after_name[] = " UserId=";
+
+/* The length of the name that begins at @from, of which only squeue knows where it ends. */
+static int ask_name(const struct deadline *d, const char *id, const char *from, size_t *len)
+{
+	const char *const argv[] = { "squeue", "-h", "-a", "-t", "all", "-j", id, "-o", "%A|%j", NULL };
+	char begin[48], *out, *name;
+	const char *at;
+	int rc = slurm_run(d, argv, &out, NULL);
+
+	if (rc)
+		return rc;
+	snprintf(begin, sizeof(begin), "%.40s|", id);
+	name = find_line(out, begin);
+	name = name ? name + strlen(begin) : NULL;
+	rc = CK_FAILED;
+	for (at = strstr(from, after_name); at && name && rc; at = strstr(at + 1, after_name)) {
+		*len = (size_t)(at - from);
+		if (strncmp(name, from, *len) == 0 && name[*len] == '\n')
+			rc = CK_OK;
+	}
+	free(out);
+	return rc ? fail(rc, "squeue and scontrol do not agree on the name of job %s", id) : CK_OK;
+}
+
+/*
+ * A name may hold anything, even what looks like fields and records: it is cut out
+ * before the rest is read.
+ */
+static int parse_job(const struct deadline *d, const char *id, char *text, json_t **record)
+{
+	char begin[48], *at, *name, *whole = NULL;
+	json_t *list;
+	size_t len = 0;
+	int rc = CK_OK;
+
+	snprintf(begin, sizeof(begin), "JobId=%.40s ", id);
+	/* Where it is the first one of an array, all of them are listed. */
+	text = find_line(text, begin);
+	if (!text)
+		return fail(CK_NOTFOUND, "scontrol knows no job %s", id);
+	name = strstr(text, " JobName=");
+	name = name ? name + strlen(" JobName=") : NULL;
+	at = name ? strstr(name, after_name) : NULL;
+	if (at && strstr(at + 1, after_name))
+		rc = ask_name(d, id, name, &len);
+	else if (at)
+		len = (size_t)(at - name);
+	if (rc)
+		return rc;
+	if (len) {
+		whole = strndup(name, len);
+		memmove(name, name + len, strlen(name + len) + 1);
+	}
+	list = slurm_parse(text);
+	*record = json_incref(json_array_get(list, 0));
+	if (whole)
+		json_object_set_new(*record, "JobName", json_text(whole));
+	free(whole);
+	json_decref(list);
+	return *record ? CK_OK : fail(CK_FAILED, "out of memory");
+}
+
 int slurm_job(const struct deadline *d, const char *id, json_t **record)
 {
 	const char *const argv[] = { "scontrol", "-o", "show", "job", id, NULL };
-	json_t *list, *item;
-	size_t i;
-	int rc = records(d, argv, &list);
+	char *out;
+	int rc = slurm_run(d, argv, &out, NULL);
 
 	*record = NULL;
-	if (rc)
-		return rc;
-	/* Where it is the first one of an array, all of them are listed. */
-	json_array_foreach(list, i, item)
-		if (slurm_field(item, "JobId") && strcmp(slurm_field(item, "JobId"), id) == 0)
-			*record = item;
-	json_incref(*record);
-	json_decref(list);
-	return *record ? CK_OK : fail(CK_NOTFOUND, "scontrol knows no job %s", id);
+	if (!rc)
+		rc = parse_job(d, id, out, record);
+	free(out);
+	return rc;
+}
+
+/* Its tasks have not been told to end. */
+static bool is_alive(const char *state)
+{
+	static const char *const alive[] = {
+		"RUNNING", "SUSPENDED", "STOPPED", "SIGNALING", "RESIZING",
+	};
+	size_t i;
+
+	for (i = 0; i < sizeof(alive) / sizeof(alive[0]); i++)
+		if (strcmp(state, alive[i]) == 0)
+			return true;
+	return false;
+}
+
+int slurm_alive(const struct deadline *d, const char *id)
+{
+	struct capture outer = fail_captured();
+	int left = deadline_left_ms(d), rc;
+	const char *state = NULL;
+	json_t *record = NULL;
+	struct deadline soon;
+	char ignored[8];
+
+	deadline_begin(&soon, d->what, left >= 0 && left < ANSWER_MS ? left + 1 : ANSWER_MS, d->stop_fd);
+	fail_capture(ignored, sizeof(ignored));
+	if (slurm_job(&soon, id, &record) == CK_OK)
+		state = slurm_field(record, "JobState");
+	fail_restore(outer);
+	rc = state && !is_alive(state) ?
+		fail(CK_NOTFOUND, "job %s came to its end while it was checkpointed, and is %s", id, state) :
+		deadline_check(d);
+	json_decref(record);
+	return rc;
 }
 
 int slurm_steps(const struct deadline *d, const char *id, json_t **steps)
@@ -430,12 +535,16 @@ int slurm_nodes(const struct deadline *d, const char *list, json_t **nodes)
 {
 	const char *const argv[] = { "scontrol", "show", "hostnames", list, NULL };
 	char *out, *line;
-	int rc = slurm_run(d, argv, &out, NULL);
+	int rc;
 
-	*nodes = NULL;
+	*nodes = json_array();
+	if (!list[strcspn(list, "[,")]) {
+		json_array_append_new(*nodes, json_text(list));
+		return CK_OK;
+	}
+	rc = slurm_run(d, argv, &out, NULL);
 	if (rc)
 		return rc;
-	*nodes = json_array();
 	for (line = strtok(out, "\n"); line; line = strtok(NULL, "\n"))
 		json_array_append_new(*nodes, json_text(line));
 	free(out);

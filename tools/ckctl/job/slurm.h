@@ -39,6 +39,11 @@ int slurm_owner(const struct deadline *d, const char *job, uid_t *uid, char *id,
 int slurm_become(uid_t uid, const char *job);
 
 int slurm_job(const struct deadline *d, const char *id, json_t **record);
+/*
+ * That it has not been told to end until now: Slurm knows of that before the job's
+ * tasks do.  A Slurm that does not answer soon is no reason to fail.
+ */
+int slurm_alive(const struct deadline *d, const char *id);
 /* The steps that are running, of any kind: an array. */
 int slurm_steps(const struct deadline *d, const char *id, json_t **steps);
 /* "n[1-2]" in full: an array of names. */

@@ -31,6 +31,19 @@ static bool through_task(const struct voice *v)
 	return speak(open(path, O_WRONLY | O_APPEND | O_NONBLOCK | O_NOCTTY | O_CLOEXEC), v->pending);
 }
 
+/* Not what somebody else has put in its place, such as another name of a file of ours. */
+static int open_file(const char *path)
+{
+	int fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0600);
+	struct stat st;
+
+	if (fd < 0 || (fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_uid == geteuid() &&
+		       st.st_nlink == 1))
+		return fd;
+	close(fd);
+	return -1;
+}
+
 bool voice_pending(struct voice *v)
 {
 	bool done;
@@ -41,8 +54,7 @@ bool voice_pending(struct voice *v)
 	if (done) {
 		v->tries = 0;
 	} else if (++v->tries >= MAX_TRIES) {
-		speak(open(v->file, O_WRONLY | O_APPEND | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC,
-			   0600), v->pending);
+		speak(open_file(v->file), v->pending);
 		done = true;
 	}
 	if (!done)
