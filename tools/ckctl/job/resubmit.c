@@ -53,12 +53,12 @@ static const struct map plain[] = {
 	{ "ArrayTaskId", "array", "" },
 };
 
-/* What the fields of generic resources begin with is no part of the option. */
+/* What each generic resource in a list of them begins with is no part of the option. */
 static const struct map resources[] = {
 	{ "TresPerNode", "gres", "gres" },
-	{ "TresPerJob", "gpus", "gres:gpu" },
-	{ "TresPerSocket", "gpus-per-socket", "gres:gpu" },
-	{ "TresPerTask", "gpus-per-task", "gres:gpu" },
+	{ "TresPerJob", "gpus", "gres/gpu" },
+	{ "TresPerSocket", "gpus-per-socket", "gres/gpu" },
+	{ "TresPerTask", "gpus-per-task", "gres/gpu" },
 };
 
 /* In their names, as Slurm tells them, nothing is left to be replaced. */
@@ -90,17 +90,44 @@ static void add_plain(json_t *options, const json_t *job)
 	}
 }
 
+static bool is_separator(char c)
+{
+	return c && strchr(":/=", c);
+}
+
+/* Where the text after @prefix and a separator begins; NULL for another resource. */
+static const char *without_prefix(const char *text, const char *prefix)
+{
+	for (; *prefix; prefix++, text++)
+		if (*text != *prefix && !(is_separator(*text) && is_separator(*prefix)))
+			return NULL;
+	return is_separator(*text) ? text + 1 : NULL;
+}
+
+/*
+ * "gres:gpu:2" in Slurm 22.05; since then "gres/gpu:2" or "gres/gpu=2", and among
+ * those of a task its processors, "cpu=2", of which another field tells as well.
+ */
 static void add_resources(json_t *options, const json_t *job)
 {
-	const char *value;
-	size_t i, len;
+	const char *item, *value;
+	char list[1024], *at;
+	size_t i, n, len;
 
 	for (i = 0; i < sizeof(resources) / sizeof(resources[0]); i++) {
-		value = slurm_field(job, resources[i].field);
-		len = strlen(resources[i].nothing);
-		if (value && strncmp(value, resources[i].nothing, len) == 0 && value[len] &&
-		    strchr(":/=", value[len]))
-			add(options, resources[i].option, value + len + 1);
+		n = 0;
+		item = slurm_field(job, resources[i].field);
+		for (; item && *item; item += len + (item[len] == ',')) {
+			len = strcspn(item, ",");
+			value = without_prefix(item, resources[i].nothing);
+			if (value && n + len + 2 < sizeof(list))
+				n += (size_t)sprintf(list + n, "%s%.*s", n ? "," : "",
+						     (int)(item + len - value), value);
+		}
+		for (at = list; n && (at = strchr(at, '=')); )
+			*at = ':';
+		if (n)
+			add(options, resources[i].option, list);
 	}
 }
 
