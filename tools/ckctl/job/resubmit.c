@@ -310,13 +310,14 @@ static int write_script(const struct job_image *image, int *fd, char *path, size
 }
 
 /*
- * Slurm tells the command in one line: the path of the script, then its
- * arguments, which only matter should it have to start from the beginning.
+ * Slurm tells the command in one line: the path of the script, then, up to 22.05, its
+ * arguments. These only matter should it have to start from the beginning.
  */
 static int add_command(json_t *words, const struct resubmit *r, int *fd)
 {
 	const char *told = slurm_field(json_object_get(r->image->record, "job"), "Command");
 	char *line = strdup(told ? told : ""), *word = line ? strtok(line, " ") : NULL;
+	json_t *arguments = json_object_get(r->image->record, "arguments");
 	char path[64];
 	int rc = CK_OK;
 
@@ -326,8 +327,11 @@ static int add_command(json_t *words, const struct resubmit *r, int *fd)
 		rc = write_script(r->image, fd, path, sizeof(path));
 		json_array_append_new(words, json_string(path));
 	}
-	while (word && (word = strtok(NULL, " ")))
-		json_array_append_new(words, json_text(word));
+	if (json_is_array(arguments))
+		json_array_extend(words, arguments);
+	else
+		while (word && (word = strtok(NULL, " ")))
+			json_array_append_new(words, json_text(word));
 	free(line);
 	return rc;
 }
