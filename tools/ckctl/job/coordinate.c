@@ -408,27 +408,13 @@ static int take_parts(struct coordinator *c, struct image_meta *sum)
 	return rc;
 }
 
-/* What the batch script was given; not every release of Slurm tells. */
-static json_t *script_arguments(const struct coordinator *c)
-{
-	json_t *parts, *part, *arguments = NULL;
-	size_t i, k;
-
-	for (i = 0; i < crew_size(c->crew) && !arguments; i++) {
-		parts = json_object_get(crew_answer(c->crew, i), "parts");
-		json_array_foreach(parts, k, part)
-			arguments = arguments ? : json_object_get(part, "arguments");
-	}
-	return arguments;
-}
-
 static int put_record(struct coordinator *c)
 {
 	json_t *record = json_pack("{s:s, s:s, s:I, s:I, s:b, s:O, s:O, s:O, s:O*}", "cluster", c->cluster,
 				   "job_id", c->id, "uid", (json_int_t)geteuid(),
 				   "gid", (json_int_t)getegid(), "batch", (int)c->batch,
 				   "nodes", c->res->nodes, "job", c->job, "steps", c->steps,
-				   "arguments", script_arguments(c));
+				   "arguments", crew_told(c->crew, "arguments"));
 	char *text;
 	int rc;
 

@@ -47,6 +47,8 @@ size_t crew_size(const struct crew *crew);
 const char *crew_node(const struct crew *crew, size_t i);
 /* The last answer of that node, borrowed. */
 const json_t *crew_answer(const struct crew *crew, size_t i);
+/* What the last answers say under this key of a part of the image, borrowed; NULL for nothing. */
+json_t *crew_told(const struct crew *crew, const char *key);
 
 /* Send them home: whatever is under way is aborted.  NULL is fine. */
 void crew_end(struct crew *crew);
