@@ -10,6 +10,7 @@
 #include <linux/swap.h>
 #include <linux/swapops.h>
 #include "arch/x86/tlb.h"
+#include "compat/mapping.h"
 #include "compat/memory.h"
 #include "freezer.h"
 #include "report.h"
@@ -249,10 +250,14 @@ static int take_vma(struct walk *w, struct vm_area_struct *vma)
 	return ret;
 }
 
-/* Only memory that holds anonymous pages: the rest is in files or the kernel's. */
+/*
+ * Only memory that holds anonymous pages: the rest is in files or the kernel's.
+ * What the kernel may drop at any time is not saved either: it is where the
+ * random numbers of the vDSO come from, which must not come a second time.
+ */
 static bool wanted(const struct vm_area_struct *vma)
 {
-	return vma->anon_vma && !(vma->vm_flags & (VM_SHARED | VM_PFNMAP | VM_IO | VM_HUGETLB));
+	return vma->anon_vma && !(vma->vm_flags & (VM_SHARED | VM_PFNMAP | VM_IO | VM_HUGETLB | VM_DROPPABLE));
 }
 
 static int take_mm(struct ckpt_session *s, struct ckpt_process *p)

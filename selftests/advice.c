@@ -2,7 +2,7 @@
 /*
  * Attributes of memory: locked at once, on fault, and for the future; advice
  * (madvise) as /proc/self/smaps shows it, and what of it can be felt; a mapping
- * that grows down like a stack.
+ * that grows down like a stack; one that the kernel may drop at any time.
  */
 #include <sys/mman.h>
 #include <sys/wait.h>
@@ -21,7 +21,13 @@ static const char *const flags[NR] = {
 	"", "lo", "lo", "dc", "wf", "dd", "hg", "nh", "sr", "rr", "mg", "dc dd",
 };
 
+#ifndef MAP_DROPPABLE
+#define MAP_DROPPABLE 0x08
+#endif
+
 static uint8_t *maps[NR], *grows;
+static uint8_t *droppable;		/* NULL before Linux 6.11 */
+static unsigned long long born;		/* when this process began that has written it */
 static char was[NR][256];
 static const size_t top = 256;
 
@@ -61,8 +67,33 @@ static void advise(int which, int advice)
 		wl_check(errno == EINVAL, "madvise(%d): %s", advice, strerror(errno));
 }
 
+static unsigned long long start_time(void)
+{
+	unsigned long long value = 0;
+	char text[1024];
+	FILE *f = fopen("/proc/self/stat", "r");
+
+	wl_check(f && fgets(text, sizeof(text), f) &&
+		 sscanf(strrchr(text, ')') + 1, " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d "
+			"%*d %*d %*d %llu", &value) == 1, "when did this process begin?");
+	fclose(f);
+	return value;
+}
+
+static void set_up_droppable(void)
+{
+	void *p = mmap(NULL, LEN, PROT_READ | PROT_WRITE, MAP_DROPPABLE | MAP_ANONYMOUS, -1, 0);
+
+	if (p == MAP_FAILED)
+		return;
+	droppable = p;
+	born = start_time();
+	wl_fill(droppable, LEN, 40);
+}
+
 static void set_up(void)
 {
+	set_up_droppable();
 	/* Apart from each other, so that none can merge: their bounds are compared. */
 	for (int i = 0; i < NR; i++) {
 		uint8_t *p = map(NULL, LEN + 8192, 0);
@@ -124,6 +155,23 @@ static long locked_kb(const void *p)
 	return atol(text);
 }
 
+/* The vDSO has the state of its random numbers there: of two restarts none may go on with the other's. */
+static void verify_droppable(void)
+{
+	unsigned long long now = start_time();
+
+	if (!droppable)
+		return;
+	if (now == born) {
+		wl_verify(droppable, LEN, 40, "memory that nobody had to drop");
+		return;
+	}
+	for (size_t i = 0; i < LEN; i++)
+		wl_check(droppable[i] == 0, "memory that may be dropped was saved");
+	wl_fill(droppable, LEN, 40);
+	born = now;
+}
+
 static void verify(void)
 {
 	char now[256];
@@ -132,6 +180,7 @@ static void verify(void)
 	for (int i = 0; i < NR; i++)
 		wl_verify(maps[i], LEN / 2, 10 + (uint64_t)i, "memory with advice");
 	wl_verify(grows, 4 * 4096, 30, "memory that grows down");
+	verify_droppable();
 	verify_fork();
 	if (!wl_unwatched())
 		return;

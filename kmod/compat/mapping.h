@@ -11,6 +11,9 @@
 #ifndef VM_SEALED			/* mseal(2), since 6.10 */
 #define VM_SEALED		VM_NONE
 #endif
+#ifndef VM_DROPPABLE			/* MAP_DROPPABLE, since 6.11 */
+#define VM_DROPPABLE		VM_NONE
+#endif
 #ifndef VM_SHADOW_STACK			/* since 6.6 */
 #define VM_SHADOW_STACK		VM_NONE
 #endif

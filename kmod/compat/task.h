@@ -18,10 +18,17 @@
 #define CKPT_PF_KERNEL_WORKER	(PF_IO_WORKER | PF_USER_WORKER)
 #endif
 
-/* Off its CPU and off the run queue: nothing but a wake-up can change that. */
-static inline bool ckpt_task_asleep(const struct task_struct *t)
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 12, 0)
+#define task_is_runnable(t)	READ_ONCE((t)->on_rq)
+#endif
+
+/*
+ * Off its CPU, and off the run queue or, since 6.12, on it only to be taken off
+ * when its turn comes: nothing but a wake-up can change that.
+ */
+static inline bool ckpt_task_asleep(struct task_struct *t)
 {
-	return READ_ONCE(t->__state) && !READ_ONCE(t->on_rq) && !smp_load_acquire(&t->on_cpu);
+	return READ_ONCE(t->__state) && !task_is_runnable(t) && !smp_load_acquire(&t->on_cpu);
 }
 
 /* The original size of struct rseq, and the only one before 6.3. */

@@ -55,6 +55,7 @@ static const struct {
 	{ VM_RAND_READ, CKPT_VMA_RANDOM },
 	{ VM_MERGEABLE, CKPT_VMA_MERGEABLE },
 	{ VM_LOCKONFAULT, CKPT_VMA_LOCKONFAULT },
+	{ VM_DROPPABLE, CKPT_VMA_DROPPABLE },
 };
 
 #define PLAN_FLAGS	(MAP_PRIVATE | MAP_SHARED | MAP_GROWSDOWN | MAP_NORESERVE | MAP_LOCKED | \
@@ -326,9 +327,10 @@ static const char *plan_vma_fault(const struct ckpt_plan *plan, const struct ckp
 		return "it is neither private nor shared";
 	if (v->fd < 0 && (type == MAP_SHARED || v->offset))
 		return "it lacks a file";
-	if (v->flags & (MAP_GROWSDOWN | CKPT_VMA_WIPEONFORK) && v->fd >= 0)
+	if (v->flags & (MAP_GROWSDOWN | CKPT_VMA_WIPEONFORK | CKPT_VMA_DROPPABLE) && v->fd >= 0)
 		return "its flags do not go with a file";
-	if (v->flags & CKPT_VMA_LOCKONFAULT && !(v->flags & MAP_LOCKED))
+	if ((v->flags & CKPT_VMA_LOCKONFAULT && !(v->flags & MAP_LOCKED)) ||
+	    (v->flags & CKPT_VMA_DROPPABLE && v->flags & (MAP_LOCKED | MAP_GROWSDOWN)))
 		return "its flags contradict each other";
 	return NULL;
 }

@@ -30,9 +30,11 @@ if [ -d /run/vm/root ]; then
 		setcap cap_sys_admin+ep /usr/local/bin/ckctl
 fi
 mkdir -p "$VM_SHARE"
+mount_share() { mount -t 9p -o "trans=virtio,version=9p2000.L,msize=524288,$1" share "$VM_SHARE"; }
 # In a cluster others write there as well: nothing may be cached, which older
-# kernels that do not know "directio" do not do anyway.
-mount -t 9p -o "trans=virtio,version=9p2000.L,msize=524288,cache=mmap${VM_NODE:+,directio}" share "$VM_SHARE"
+# kernels, to whom this is unknown, do not do anyway. (With "mmap,directio" newer
+# ones do not open a file for appending, but write where they think that it ends.)
+{ [ -n "$VM_NODE" ] && mount_share cache=readahead,directio 2>/dev/null; } || mount_share cache=mmap
 if [ -n "$VM_DISK" ]; then
 	modprobe -qa virtio_blk ext4
 	mkdir -p /mnt/disk

@@ -75,7 +75,7 @@ controlled() {
 	file_await started && create && as_user scontrol requeue "$job" && goes_on && steps_await 1 || return
 	slot_ready() { [ "$(tasks_in 0)" -ge 2 ]; }
 	await "$wait_s" slot_ready && as_user scancel --signal=USR1 "$job" && file_await got || return
-	[ -z "$(pgrep -f 'rounds.py')" ] && as_user scancel "$job" && job_await "$job" CANCELLED && ! pgrep -x ckpt-job-task
+	[ -z "$(pgrep -f 'rounds.py')" ] && as_user scancel "$job" && job_await "$job" CANCELLED && ! pgrep -f job-task
 }
 steps_await() { await "$wait_s" has_step "$1"; }
 has_step() { [ "$(squeue -h -s -j "$job" -o %i | grep -c '\.[0-9]')" -ge "$1" ]; }

@@ -130,6 +130,30 @@ forgotten() {
 	return $rc
 }
 
+# Its image is gone when its turn comes: it starts anew, as it was submitted.
+anew() {
+	local former
+	rm -f finish ready
+	cat >anew.sh <<-'END'
+		#!/bin/bash
+		printf '%s.' "begin" "$#" "$@"
+		echo
+		touch ready
+		while [ ! -e finish ]; do sleep 0.2; done
+	END
+	former=$(as_user sbatch --parsable --no-requeue --checkpoint-dir="$images" --checkpoint=1-0 -o anew.out anew.sh "two words" last) &&
+		file_await ready && as_user ckctl create "$former" && as_user scancel "$former" && job_await "$former" CANCELLED || return
+	scontrol update partitionname=p state=down
+	restart 0 "$former" && job=$(sed -n 's/^restarted .* as \([0-9]*\) from .*/\1/p' said) && rm -r "$images/$former.ckpt"
+	scontrol update partitionname=p state=up
+	touch finish
+	job_await "$job" COMPLETED || return
+	cat anew.out
+	[ "$(grep -cx "begin.2.two words.last." anew.out)" = 2 ] && return
+	why "the output is: $(cat anew.out)"
+	return 1
+}
+
 # ---- StickToNodes ----
 
 stick_same() {
@@ -181,6 +205,7 @@ run "the failure of a later step, then ckctl restart" later_step
 run "ckctl restart of a job that is requeued and held" held
 run "a completed job, by root and the path of its image" by_root
 run "a job that cannot be requeued continues under another id" not_requeued
+run "and starts anew with its arguments when its image is gone by then" anew
 run "a job whose node was lost" node_lost
 run "ckctl restart <jobid> StickToNodes: on the very nodes where the checkpoint was made" stick_same
 run "--stick-to-nodes: that node is down" stick_down

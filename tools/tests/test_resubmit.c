@@ -77,6 +77,39 @@ static void test_options(void)
 	json_decref(list);
 }
 
+static json_t *options_of(const char *job)
+{
+	struct resubmit r = { .from = "/i/7.ckpt" };
+	json_t *list = slurm_parse(job), *options = resubmit_options(json_array_get(list, 0), &r);
+
+	json_decref(list);
+	return options;
+}
+
+/* As Slurm 22.05 tells generic resources, and as later releases do. */
+static void test_resources(void)
+{
+	static const char *const jobs[] = {
+		"JobId=7 TresPerNode=gres:gpu:a:2,gres:disk:1 TresPerJob=gres:gpu:4 TresPerSocket=gres:gpu:1 "
+		"TresPerTask=gres:gpu:a:1",
+		"JobId=7 TresPerNode=gres/gpu:a:2,gres/disk:1 TresPerJob=gres/gpu:4 TresPerSocket=gres/gpu:1 "
+		"TresPerTask=cpu=2,gres/gpu:a=1",
+	};
+	json_t *options;
+	size_t i;
+
+	for (i = 0; i < 2; i++) {
+		options = options_of(jobs[i]);
+		ok(has(options, "--gres=gpu:a:2,disk:1") && has(options, "--gpus=4") &&
+		   has(options, "--gpus-per-socket=1") && has(options, "--gpus-per-task=a:1"),
+		   "with its generic resources: %s", jobs[i]);
+		json_decref(options);
+	}
+	options = options_of("JobId=7 CPUs/Task=2 TresPerTask=cpu=2");
+	ok(has(options, "--cpus-per-task=2") && !has_name(options, "--gpus"), "which processors are not");
+	json_decref(options);
+}
+
 static bool in_environment(char **env, const char *variable)
 {
 	for (; *env; env++)
@@ -155,6 +188,7 @@ static void test_registry(void)
 int main(void)
 {
 	test_options();
+	test_resources();
 	test_environment();
 	test_node();
 	test_registry();

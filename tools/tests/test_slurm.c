@@ -275,10 +275,11 @@ static void environments(void)
 
 	ok(value && strcmp(value, "7") == 0 && !environ_get(text, sizeof(text), "B") &&
 	   !environ_get(text, sizeof(text), "PROCID"), "variables of an environment");
-	own = task_environ(getpid(), &len);
+	own = task_text(getpid(), "environ", &len);
 	ok(own && strlen(own) <= len, "an environment");
 	free(own);
-	ok(!task_environ(0, &len), "and none");
+	ok(!task_text(0, "environ", &len), "and none");
+	ok(!task_script_arguments(getpid()), "a process that is no batch script");
 	ok(task_parent(getpid()) == getppid() && task_parent(-1) == 0, "a parent");
 }
 

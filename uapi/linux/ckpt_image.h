@@ -305,12 +305,13 @@ struct ckpt_rec_vma {
 #define CKPT_VMA_MERGEABLE	(1U << 23)
 #define CKPT_VMA_SEQUENTIAL	(1U << 24)
 #define CKPT_VMA_RANDOM		(1U << 25)
+#define CKPT_VMA_DROPPABLE	(1U << 26)	/* MAP_DROPPABLE: no page of it is saved */
 #define CKPT_VMA_DONTFORK	(1U << 27)
 #define CKPT_VMA_WIPEONFORK	(1U << 28)
 #define CKPT_VMA_DONTDUMP	(1U << 29)
 #define CKPT_VMA_HUGEPAGE	(1U << 30)
 #define CKPT_VMA_NOHUGEPAGE	(1U << 31)
-#define CKPT_VMA_ADVICE		(31U << 27 | 15U << 22)
+#define CKPT_VMA_ADVICE		(1023U << 22)
 
 /**
  * struct ckpt_sigaction - as the kernel's sigaction structure on x86-64

@@ -324,8 +324,10 @@ static int save(struct agent *a, const json_t *request, json_t *answer)
 	json_object_set_new(answer, "parts", parts);
 	json_object_set_new(answer, "exits", exits_read(a->job));
 	for (i = 0; i < a->nr && !rc; i++)
-		json_array_append_new(parts, json_pack("{s:s, s:O}", "step", a->units[i].step.name, "tasks",
-						       json_object_get(a->units[i].answer, "tasks")));
+		json_array_append_new(parts, json_pack("{s:s, s:O, s:O*}", "step", a->units[i].step.name,
+						       "tasks", json_object_get(a->units[i].answer, "tasks"),
+						       "arguments", json_object_get(a->units[i].answer,
+										    "arguments")));
 	if (!rc)
 		drop(a);
 	return rc;

@@ -486,6 +486,19 @@ json_t *crew_collect(const struct crew *c, const char *key)
 	return all;
 }
 
+json_t *crew_told(const struct crew *c, const char *key)
+{
+	json_t *parts, *part, *value = NULL;
+	size_t i, k;
+
+	for (i = 0; i < c->nr && !value; i++) {
+		parts = json_object_get(c->members[i].answer, "parts");
+		json_array_foreach(parts, k, part)
+			value = value ? : json_object_get(part, key);
+	}
+	return value;
+}
+
 void crew_end(struct crew *c)
 {
 	struct pollfd stop = { .events = POLLIN };

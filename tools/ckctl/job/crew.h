@@ -49,6 +49,8 @@ const char *crew_node(const struct crew *crew, size_t i);
 const json_t *crew_answer(const struct crew *crew, size_t i);
 /* The arrays of that name in the last answers of all nodes, as one; NULL when out of memory. */
 json_t *crew_collect(const struct crew *crew, const char *key);
+/* What the last answers say under this key of a part of the image, borrowed; NULL for nothing. */
+json_t *crew_told(const struct crew *crew, const char *key);
 
 /* Send them home: whatever is under way is aborted.  NULL is fine. */
 void crew_end(struct crew *crew);

@@ -350,7 +350,7 @@ static void learn_node(struct keeper *k)
 
 	if (getenv("SLURMD_NODENAME"))
 		return;
-	env = task_environ(k->req->task, &len);
+	env = task_text(k->req->task, "environ", &len);
 	name = env ? environ_get(env, len, "SLURMD_NODENAME") : NULL;
 	if (name) {
 		setenv("SLURMD_NODENAME", name, 1);

@@ -53,12 +53,12 @@ static const struct map plain[] = {
 	{ "ArrayTaskId", "array", "" },
 };
 
-/* What the fields of generic resources begin with is no part of the option. */
+/* What each generic resource in a list of them begins with is no part of the option. */
 static const struct map resources[] = {
 	{ "TresPerNode", "gres", "gres" },
-	{ "TresPerJob", "gpus", "gres:gpu" },
-	{ "TresPerSocket", "gpus-per-socket", "gres:gpu" },
-	{ "TresPerTask", "gpus-per-task", "gres:gpu" },
+	{ "TresPerJob", "gpus", "gres/gpu" },
+	{ "TresPerSocket", "gpus-per-socket", "gres/gpu" },
+	{ "TresPerTask", "gpus-per-task", "gres/gpu" },
 };
 
 /* In their names, as Slurm tells them, nothing is left to be replaced. */
@@ -90,17 +90,44 @@ static void add_plain(json_t *options, const json_t *job)
 	}
 }
 
+static bool is_separator(char c)
+{
+	return c && strchr(":/=", c);
+}
+
+/* Where the text after @prefix and a separator begins; NULL for another resource. */
+static const char *without_prefix(const char *text, const char *prefix)
+{
+	for (; *prefix; prefix++, text++)
+		if (*text != *prefix && !(is_separator(*text) && is_separator(*prefix)))
+			return NULL;
+	return is_separator(*text) ? text + 1 : NULL;
+}
+
+/*
+ * "gres:gpu:2" in Slurm 22.05; since then "gres/gpu:2" or "gres/gpu=2", and among
+ * those of a task its processors, "cpu=2", of which another field tells as well.
+ */
 static void add_resources(json_t *options, const json_t *job)
 {
-	const char *value;
-	size_t i, len;
+	const char *item, *value;
+	char list[1024], *at;
+	size_t i, n, len;
 
 	for (i = 0; i < sizeof(resources) / sizeof(resources[0]); i++) {
-		value = slurm_field(job, resources[i].field);
-		len = strlen(resources[i].nothing);
-		if (value && strncmp(value, resources[i].nothing, len) == 0 && value[len] &&
-		    strchr(":/=", value[len]))
-			add(options, resources[i].option, value + len + 1);
+		n = 0;
+		item = slurm_field(job, resources[i].field);
+		for (; item && *item; item += len + (item[len] == ',')) {
+			len = strcspn(item, ",");
+			value = without_prefix(item, resources[i].nothing);
+			if (value && n + len + 2 < sizeof(list))
+				n += (size_t)sprintf(list + n, "%s%.*s", n ? "," : "",
+						     (int)(item + len - value), value);
+		}
+		for (at = list; n && (at = strchr(at, '=')); )
+			*at = ':';
+		if (n)
+			add(options, resources[i].option, list);
 	}
 }
 
@@ -283,13 +310,14 @@ static int write_script(const struct job_image *image, int *fd, char *path, size
 }
 
 /*
- * Slurm tells the command in one line: the path of the script, then its
- * arguments, which only matter should it have to start from the beginning.
+ * Slurm tells the command in one line: the path of the script, then, up to 22.05, its
+ * arguments. These only matter should it have to start from the beginning.
  */
 static int add_command(json_t *words, const struct resubmit *r, int *fd)
 {
 	const char *told = slurm_field(json_object_get(r->image->record, "job"), "Command");
 	char *line = strdup(told ? told : ""), *word = line ? strtok(line, " ") : NULL;
+	json_t *arguments = json_object_get(r->image->record, "arguments");
 	char path[64];
 	int rc = CK_OK;
 
@@ -299,8 +327,11 @@ static int add_command(json_t *words, const struct resubmit *r, int *fd)
 		rc = write_script(r->image, fd, path, sizeof(path));
 		json_array_append_new(words, json_string(path));
 	}
-	while (word && (word = strtok(NULL, " ")))
-		json_array_append_new(words, json_text(word));
+	if (json_is_array(arguments))
+		json_array_extend(words, arguments);
+	else
+		while (word && (word = strtok(NULL, " ")))
+			json_array_append_new(words, json_text(word));
 	free(line);
 	return rc;
 }

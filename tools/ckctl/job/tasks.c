@@ -12,13 +12,14 @@
 #include "cgroup.h"
 #include "enter.h"
 #include "environ.h"
+#include "json.h"
 #include "out.h"
 #include "slot.h"
 #include "state/proc.h"
 
 #define MAX_ENVIRON	(8 << 20)	/* exec(2) takes 6 MiB at most */
 
-/* ---- environments ---- */
+/* ---- environments, arguments ---- */
 
 static char *slurp(int fd, size_t *len)
 {
@@ -49,12 +50,12 @@ static char *slurp(int fd, size_t *len)
 	return NULL;
 }
 
-char *task_environ(pid_t pid, size_t *len)
+char *task_text(pid_t pid, const char *name, size_t *len)
 {
-	char path[32], *text;
+	char path[48], *text;
 	int fd, err;
 
-	snprintf(path, sizeof(path), "/proc/%d/environ", pid);
+	snprintf(path, sizeof(path), "/proc/%d/%s", pid, name);
 	fd = open(path, O_RDONLY | O_CLOEXEC);
 	if (fd < 0)
 		return NULL;
@@ -168,6 +169,25 @@ bool tasks_are_apart(const struct steps_place *place)
 	return apart;
 }
 
+json_t *task_script_arguments(pid_t pid)
+{
+	json_t *arguments = NULL;
+	size_t len = 0, pos;
+	char *text = task_text(pid, "cmdline", &len);
+	const char *name;
+
+	/* Behind its interpreter, and what that takes, comes Slurm's own copy of the script. */
+	for (pos = 0; text && pos < len; pos += strlen(text + pos) + 1) {
+		name = strrchr(text + pos, '/');
+		if (arguments)
+			json_array_append_new(arguments, json_text(text + pos));
+		else if (name && strcmp(name, "/slurm_script") == 0)
+			arguments = json_array();
+	}
+	free(text);
+	return arguments;
+}
+
 static bool get_number(const char *environ, size_t len, const char *name, uint32_t *to)
 {
 	const char *text = environ_get(environ, len, name);
@@ -190,7 +210,7 @@ bool task_read(const struct step *step, pid_t pid, pid_t parent, struct job_task
 
 	if (parent <= 0 || (!is_slurms(step, parent) && !is_slot(parent)))
 		return false;
-	environ = task_environ(pid, &len);
+	environ = task_text(pid, "environ", &len);
 	if (!environ)
 		return false;
 	good = get_number(environ, len, "SLURM_PROCID", &task->rank) &&

@@ -29,7 +29,10 @@ bool tasks_are_apart(const struct steps_place *place);
 /* What its standard streams are now. */
 void task_streams(pid_t pid, struct job_streams *streams);
 
-/* The environment of a process, malloc()ed, with a NUL after it; NULL and errno. */
-char *task_environ(pid_t pid, size_t *len);
+/* The "environ" or "cmdline" of a process, malloc()ed, with a NUL after it; NULL and errno. */
+char *task_text(pid_t pid, const char *name, size_t *len);
+
+/* The arguments of a batch script, of which the process still shows that it is one; else NULL. */
+json_t *task_script_arguments(pid_t pid);
 
 #endif

@@ -35,6 +35,7 @@ struct work {
 	struct job_task *tasks;
 	struct job_streams *streams;	/* what each was launched with */
 	size_t nr_tasks;
+	json_t *arguments;		/* of the batch script; NULL when they are not known */
 };
 
 static bool is_batch(const struct step *step)
@@ -74,7 +75,7 @@ static int write_environ(const struct work *w, const char *dir)
 	FILE *file;
 
 	if (w->nr_tasks)
-		text = task_environ(w->tasks[0].pid, &len);
+		text = task_text(w->tasks[0].pid, "environ", &len);
 	if (!text)
 		return fail(CK_NOTFOUND, "the batch script has ended");
 	snprintf(path, sizeof(path), "%.4000s/" DIR_ENVIRON, dir);
@@ -112,6 +113,8 @@ static int prepare(struct work *w, const json_t *request, json_t *answer)
 		rc = find_tasks(w);
 	if (!rc && is_batch(w->step))
 		rc = write_environ(w, dir);
+	if (!rc && is_batch(w->step))
+		w->arguments = task_script_arguments(w->tasks[0].pid);
 	if (!rc)
 		rc = job_enter(w->step->user, &view);
 	if (rc)
@@ -205,6 +208,7 @@ static int save(struct work *w, const json_t *request, json_t *answer)
 						       (json_int_t)w->tasks[i].localid,
 						       (json_int_t)w->tasks[i].pid));
 	json_object_set_new(answer, "tasks", tasks);
+	json_object_set(answer, "arguments", w->arguments);
 	return rc;
 }
 
