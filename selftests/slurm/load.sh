@@ -23,7 +23,7 @@ n=0
 while [ ! -e stop ]; do
 	n=$((n + 1))
 	echo "round $n"
-	read -r -t 1 -u "$never"
+	read -r -t 5 -u "$never"
 done
 echo "end after $n"
 END2
@@ -41,9 +41,12 @@ statuses() {	# ARGUMENT…
 in_use() { node-run "$node" awk '$1 == "ckpt" { print $3 }' /proc/modules; }
 free_kb() { node-run "$node" awk '/^MemAvailable/ { print $2 }' /proc/meminfo; }
 
+# Not to be a load itself.
+pause() { read -r -t 5 -u "$never"; }
+
 # ---- they run ----
 
-all_run() { [ "$(squeue -h -r -j "$array" -t RUNNING -o %A | wc -l)" = $nr ]; }
+all_run() { pause; [ "$(squeue -h -r -j "$array" -t RUNNING -o %A | wc -l)" = $nr ]; }
 begins() {
 	uses=$(in_use) free=$(free_kb)
 	scontrol update partitionname=p OverSubscribe=FORCE:16 && array=$(as_user sbatch --parsable -w "$node" --array=1-$nr \
@@ -57,7 +60,7 @@ begins() {
 # ---- they are checkpointed ----
 
 images_made() { find "$images" -mindepth 2 -maxdepth 2 -name manifest.json -newer "$1" | wc -l; }
-all_made() { [ "$(images_made "$1")" -ge $nr ]; }
+all_made() { pause; [ "$(images_made "$1")" -ge $nr ]; }
 # A checkpoint of each after this moment.
 each_one() {
 	local begun=$SECONDS
@@ -106,7 +109,7 @@ asks_little() {
 
 # ---- they end ----
 
-none_queued() { [ -z "$(squeue -h -r -j "$array" -o %A)" ]; }
+none_queued() { pause; [ -z "$(squeue -h -r -j "$array" -o %A)" ]; }
 ends() {
 	local f
 	touch stop
