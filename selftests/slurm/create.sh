@@ -460,12 +460,20 @@ late_while_frozen() {
 }
 
 # The first tasks that are told to end may be gone while others still stand in the image. Here
-# there is no step of agents that would be cancelled as well.
+# there is no step of agents that would be cancelled as well, and SIGKILL has time.
 cancelled() {
+	sed -i 's/^KillWait=5$/KillWait=60/' /etc/slurm/slurm.conf && scontrol reconfigure
+	cancelled_slowly
+	local rc=$?
+	sed -i 's/^KillWait=60$/KillWait=5/' /etc/slurm/slurm.conf && scontrol reconfigure
+	return $rc
+}
+cancelled_slowly() {
 	local before pid rc=0
 	rm -rf d[0-9]*
 	job_submit batch -N1 -n2 -w node0 <<-'END' || return
 		#!/bin/bash
+		trap : TERM
 		srun ./task threads
 	END
 	tasks_await 2 ready && expect_status 0 create "$job" && before=$(manifest) && pkill -STOP -u user -x srun || return
@@ -475,8 +483,8 @@ cancelled() {
 		why "the tasks were not seen frozen"
 	scancel "$job"
 	wait $pid || rc=$?
-	pkill -CONT -u user -x srun
 	cat stdout stderr
+	pkill -KILL -u user
 	[ $rc = 9 ] || why "create ended with status $rc"
 	says "came to its end while it was checkpointed" && [ "$(manifest)" = "$before" ] && image_whole "$job" &&
 		job_await "$job" CANCELLED && [ ! -s "$reason" ]

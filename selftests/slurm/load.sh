@@ -9,6 +9,7 @@
 . "$(dirname "$0")/lib.sh"
 
 nr=50 interval=20	# seconds
+node=node$((CKPT_NODES - 1))
 # They take turns, one at a time.
 wait_s=$((wait_s * 10))
 images=$work/images
@@ -22,7 +23,7 @@ n=0
 while [ ! -e stop ]; do
 	n=$((n + 1))
 	echo "round $n"
-	read -r -t 1 -u "$never"
+	read -r -t 5 -u "$never"
 done
 echo "end after $n"
 END2
@@ -37,15 +38,18 @@ statuses() {	# ARGUMENT…
 	as_user python3 statuses.py "${jobs[@]}" >statuses && python3 - "$@"
 }
 
-in_use() { node-run node1 awk '$1 == "ckpt" { print $3 }' /proc/modules; }
-free_kb() { node-run node1 awk '/^MemAvailable/ { print $2 }' /proc/meminfo; }
+in_use() { node-run "$node" awk '$1 == "ckpt" { print $3 }' /proc/modules; }
+free_kb() { node-run "$node" awk '/^MemAvailable/ { print $2 }' /proc/meminfo; }
+
+# Not to be a load itself.
+pause() { read -r -t 5 -u "$never"; }
 
 # ---- they run ----
 
-all_run() { [ "$(squeue -h -r -j "$array" -t RUNNING -o %A | wc -l)" = $nr ]; }
+all_run() { pause; [ "$(squeue -h -r -j "$array" -t RUNNING -o %A | wc -l)" = $nr ]; }
 begins() {
 	uses=$(in_use) free=$(free_kb)
-	scontrol update partitionname=p OverSubscribe=FORCE:16 && array=$(as_user sbatch --parsable -w node1 --array=1-$nr \
+	scontrol update partitionname=p OverSubscribe=FORCE:16 && array=$(as_user sbatch --parsable -w "$node" --array=1-$nr \
 		--checkpoint=0:$interval --checkpoint-dir="$images" -o '%a.out' tiny.sh) || return
 	await "$wait_s" all_run || { why "not all run: $(squeue)"; return 1; }
 	mapfile -t jobs < <(squeue -h -r -j "$array" -o %A)
@@ -56,7 +60,7 @@ begins() {
 # ---- they are checkpointed ----
 
 images_made() { find "$images" -mindepth 2 -maxdepth 2 -name manifest.json -newer "$1" | wc -l; }
-all_made() { [ "$(images_made "$1")" -ge $nr ]; }
+all_made() { pause; [ "$(images_made "$1")" -ge $nr ]; }
 # A checkpoint of each after this moment.
 each_one() {
 	local begun=$SECONDS
@@ -105,7 +109,7 @@ asks_little() {
 
 # ---- they end ----
 
-none_queued() { [ -z "$(squeue -h -r -j "$array" -o %A)" ]; }
+none_queued() { pause; [ -z "$(squeue -h -r -j "$array" -o %A)" ]; }
 ends() {
 	local f
 	touch stop
@@ -119,11 +123,11 @@ ends() {
 }
 
 node_clean() {
-	[ -z "$(node-run node1 sh -c 'pgrep -x ckctl; find /sys/fs/cgroup/system.slice -name "job_*"')" ] && [ "$(in_use)" = "$uses" ]
+	[ -z "$(node-run "$node" sh -c 'pgrep -x ckctl; find /sys/fs/cgroup/system.slice -name "job_*"')" ] && [ "$(in_use)" = "$uses" ]
 }
 leaves_nothing() {
 	local image
-	await "$wait_s" node_clean || { why "there is still: $(node-run node1 sh -c 'pgrep -af ckctl; find /sys/fs/cgroup/system.slice -name "job_*"; grep ^ckpt /proc/modules'), the module was used $uses times"; return 1; }
+	await "$wait_s" node_clean || { why "there is still: $(node-run "$node" sh -c 'pgrep -af ckctl; find /sys/fs/cgroup/system.slice -name "job_*"; grep ^ckpt /proc/modules'), the module was used $uses times"; return 1; }
 	[ "$(find "$images" -mindepth 2 -maxdepth 2 -name 'gen-*' | wc -l)" = $nr ] || { why "there are halves: $(ls "$images"/*)"; return 1; }
 	for image in "$images"/*.ckpt; do as_user ckctl verify "$image" || return; done
 }
