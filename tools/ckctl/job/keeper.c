@@ -359,15 +359,30 @@ static void learn_node(struct keeper *k)
 	free(env);
 }
 
+/*
+ * The job or step, for ckctl create.  One task of an array has the array's own number: by
+ * that alone, all of its tasks are meant.
+ */
+static const char *whole_name(const struct keeper *k, char *buf, size_t size)
+{
+	const char *array = getenv("SLURM_ARRAY_JOB_ID"), *index = getenv("SLURM_ARRAY_TASK_ID");
+
+	if (!array || !index || strcmp(array, k->req->job) != 0)
+		return k->req->name;
+	snprintf(buf, size, "%s_%s%s", array, index, k->req->name + strlen(k->req->job));
+	return buf;
+}
+
 /* False when it is time to go. */
 static bool make_checkpoint(struct keeper *k)
 {
 	int64_t begun = deadline_now_ms();
+	char name[96];
 	struct try t;
 	bool stopped;
 
 	learn_node(k);
-	try_checkpoint(k->req->name, k->req->image_dir, 0, STDIN_FILENO, &t);
+	try_checkpoint(whole_name(k, name, sizeof(name)), k->req->image_dir, 0, STDIN_FILENO, &t);
 	stopped = t.stopped;
 	if (t.result) {
 		schedule_made(&k->schedule, begun, deadline_now_ms());
@@ -384,6 +399,7 @@ static bool serve(struct keeper *k)
 {
 	int64_t begun = deadline_now_ms();
 	struct ask_request req;
+	char name[96];
 	json_t *result;
 	bool go_on;
 
@@ -394,7 +410,8 @@ static bool serve(struct keeper *k)
 		return true;
 	}
 	learn_node(k);
-	go_on = ask_serve(&k->ask, k->req->name, k->req->image_dir, &req, STDIN_FILENO, &result);
+	go_on = ask_serve(&k->ask, whole_name(k, name, sizeof(name)), k->req->image_dir, &req, STDIN_FILENO,
+			  &result);
 	if (result && k->req->interval_s) {
 		schedule_made(&k->schedule, begun, deadline_now_ms());
 		note_success(k, result);
