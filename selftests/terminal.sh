@@ -20,7 +20,13 @@ touch ready
 for ((n = 1; ; n++)); do
 	echo "out $n"
 	echo "tty $n" >&7
-	[ ! -t 0 ] || ! read -r -t 0.1 line || echo "typed $line" >&7
+	# Its time can be over in the middle of a line, which the next one then ends.
+	if read -r -t 0.1 part; then
+		echo "typed $line$part" >&7
+		line=
+	else
+		line+=$part
+	fi
 	echo $n >turns
 done
 END
