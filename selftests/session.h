@@ -3,6 +3,7 @@
 #ifndef SELFTESTS_SESSION_H
 #define SELFTESTS_SESSION_H
 
+#include <errno.h>
 #include <fcntl.h>
 #include <stdarg.h>
 #include <stdbool.h>
@@ -10,6 +11,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 #include <netlink/attr.h>
 #include <netlink/msg.h>
@@ -45,6 +48,26 @@ static inline void ss_result(int failed, const char *what, const char *detail)
 	printf("%sok %d - %s%s\n", failed ? "not " : "", ss_nr_tests, what, detail);
 	reason[0] = '\0';
 	fflush(stdout);
+}
+
+/*
+ * A test's first step: a page that its processes share, and its cgroup. Ends the
+ * program outside of a test VM, or when it cannot be set up.
+ */
+static inline void *ss_begin(const char *cgroup)
+{
+	void *page;
+
+	if (access("/run/vm/config", F_OK) < 0) {
+		printf("1..0 # SKIP this runs only in a test VM\n");
+		exit(4);
+	}
+	page = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	if (page == MAP_FAILED || (mkdir(cgroup, 0755) < 0 && errno != EEXIST)) {
+		printf("Bail out! cannot set up: %s\n", strerror(errno));
+		exit(1);
+	}
+	return page;
 }
 
 static inline int ss_done(void)

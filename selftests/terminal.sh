@@ -49,7 +49,7 @@ screen_await() {	# SCREEN TEXT
 	for ((tries = 0; tries < wait_s * 10; tries++)); do
 		! grep -qF "$2" "$1" 2>/dev/null || return 0
 		kill -0 $person 2>/dev/null || break
-		sleep 0.1
+		pause_us 100000
 	done
 	why "the terminal does not show \"$2\" but: $(tail -n 4 "$1")"
 	return 1

@@ -1,18 +1,10 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 # Help, man page and completion name the same commands and options; CKCTL is the program.
-cd "$(dirname "$0")/.." || exit 1
+# shellcheck source=tools/tests/lib.sh
+. "$(dirname "$0")/lib.sh"
 ckctl=${CKCTL:-build/ckctl.bin}
-nr=0 failed=0
 ckctl() { "$ckctl" "$@"; }	# for the completion
-
-check() {	# WHAT COMMAND…
-	local what=$1 result=ok
-	shift
-	nr=$((nr + 1))
-	"$@" || { result='not ok' failed=$((failed + 1)); }
-	echo "$result $nr - $what"
-}
 
 in_man() { grep -qE "Fl Fl ${1//-/[-]}( |\$)" man/ckctl.8; }
 in_completion() { _ckctl_options "$1" | tr ' ' '\n' | grep -qxE -- "--$2=?"; }
@@ -61,5 +53,4 @@ if command -v mandoc >/dev/null; then
 			grep -v 'referenced manual not found')"
 	done
 fi
-echo "1..$nr"
-[ "$failed" -eq 0 ]
+finish
