@@ -38,7 +38,8 @@ static int check_dir(struct dump *d, struct proc *p, const char *link, const cha
 		return fail_errno(errno, "pid %d: cannot look at /proc/%d/%s", p->pid, p->pid, link);
 	if (stat(path, &named) < 0 || named.st_dev != there.st_dev || named.st_ino != there.st_ino)
 		return obstacle(d, p->pid, "its %s directory %s was removed, is outside of ckctl's own "
-				"root directory, or something is mounted over it", what, path);
+				"root directory, or something is mounted over it; let it go to another one first",
+				what, path);
 	*to = dump_strdup(d, path, (size_t)len);
 	return *to ? CK_OK : CK_FAILED;
 }
