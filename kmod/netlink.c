@@ -44,26 +44,21 @@ static const struct nla_policy policy[CKPT_A_MAX + 1] = {
 enum need {
 	NEED_NOTHING,		/* INFO */
 	NEED_SENDER,		/* the sender opened the socket itself */
-	NEED_SESSION,		/* and has a session, in one of these phases */
+	NEED_SESSION,		/* and has a session */
 	NEED_SESSION_ID,	/* the sender names a restart session, which decides about it */
 };
 
-#define IN(phase)	BIT(CKPT_##phase)
-
-static const struct {
-	enum need need;
-	unsigned long phases;
-} needs[__CKPT_CMD_MAX] = {
-	[CKPT_CMD_FREEZE] = { NEED_SENDER },
-	[CKPT_CMD_OPEN] = { NEED_SENDER },
-	[CKPT_CMD_PROVE] = { NEED_SESSION, IN(FROZEN) | IN(SNAPPED) },
-	[CKPT_CMD_SNAPSHOT] = { NEED_SESSION, IN(FROZEN) | IN(SNAPPED) },
-	[CKPT_CMD_THAW] = { NEED_SESSION, IN(FROZEN) | IN(SNAPPED) },
-	[CKPT_CMD_WRITE] = { NEED_SESSION, IN(SNAPPED) | IN(THAWED) },
-	[CKPT_CMD_PARK] = { NEED_SESSION_ID, IN(OPENED) },
-	[CKPT_CMD_RESTORE] = { NEED_SESSION_ID, IN(OPENED) },
-	[CKPT_CMD_SET] = { NEED_SESSION, IN(PARKED) },
-	[CKPT_CMD_COMMIT] = { NEED_SESSION, IN(PARKED) },
+static const enum need needs[__CKPT_CMD_MAX] = {
+	[CKPT_CMD_FREEZE] = NEED_SENDER,
+	[CKPT_CMD_OPEN] = NEED_SENDER,
+	[CKPT_CMD_PROVE] = NEED_SESSION,
+	[CKPT_CMD_SNAPSHOT] = NEED_SESSION,
+	[CKPT_CMD_THAW] = NEED_SESSION,
+	[CKPT_CMD_WRITE] = NEED_SESSION,
+	[CKPT_CMD_PARK] = NEED_SESSION_ID,
+	[CKPT_CMD_RESTORE] = NEED_SESSION_ID,
+	[CKPT_CMD_SET] = NEED_SESSION,
+	[CKPT_CMD_COMMIT] = NEED_SESSION,
 };
 
 static int missing(struct genl_info *info, enum ckpt_attr attr)
@@ -74,11 +69,12 @@ static int missing(struct genl_info *info, enum ckpt_attr attr)
 	return -EINVAL;
 }
 
-static int find_session(enum need need, unsigned long phases, struct genl_info *info)
+static int find_session(u8 cmd, struct genl_info *info)
 {
 	struct ckpt_session *s;
+	int ret;
 
-	if (need == NEED_SESSION) {
+	if (needs[cmd] == NEED_SESSION) {
 		s = ckpt_session_find(genl_info_net(info), info->snd_portid);
 	} else {
 		if (missing(info, CKPT_A_SESSION))
@@ -90,18 +86,18 @@ static int find_session(enum need need, unsigned long phases, struct genl_info *
 		NL_SET_ERR_MSG(info->extack, "there is no such session, or it is over");
 		return -ENOTCONN;
 	}
-	if (!(BIT(READ_ONCE(s->phase)) & phases)) {
-		NL_SET_ERR_MSG(info->extack, "the session is not in a state in which this can be done");
+	/* What changes the phase asks again, with the lock. */
+	ret = ckpt_session_allows(s, cmd, info->extack);
+	if (ret)
 		ckpt_session_put(s);
-		return -EPROTO;
-	}
-	info->user_ptr[0] = s;
-	return 0;
+	else
+		info->user_ptr[0] = s;
+	return ret;
 }
 
 static int pre_doit(const struct genl_split_ops *op, struct sk_buff *skb, struct genl_info *info)
 {
-	enum need need = needs[op->cmd].need;
+	enum need need = needs[op->cmd];
 	int ret;
 
 	info->user_ptr[0] = NULL;
@@ -112,7 +108,7 @@ static int pre_doit(const struct genl_split_ops *op, struct sk_buff *skb, struct
 		if (ret || need == NEED_SENDER)
 			return ret;
 	}
-	return find_session(need, needs[op->cmd].phases, info);
+	return find_session(op->cmd, info);
 }
 
 static void post_doit(const struct genl_split_ops *op, struct sk_buff *skb, struct genl_info *info)
@@ -218,13 +214,10 @@ static int do_prove(struct sk_buff *skb, struct genl_info *info)
 	if (missing(info, CKPT_A_MEM_FDS))
 		return -EINVAL;
 	mutex_lock(&s->lock);
-	if (s->op || s->phase == CKPT_DEAD || ckpt_session_stopped(s)) {
-		NL_SET_ERR_MSG(info->extack, "the session is over or still at work");
-		ret = -EBUSY;
-	} else {
+	ret = ckpt_session_allows(s, CKPT_CMD_PROVE, info->extack);
+	if (!ret)
 		ret = ckpt_access_prove(s, nla_data(fds), nla_len(fds) / sizeof(s32),
 					info->attrs[CKPT_A_OMIT], info->extack);
-	}
 	mutex_unlock(&s->lock);
 	return ret;
 }

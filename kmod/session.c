@@ -169,6 +169,21 @@ static int do_write(struct ckpt_session *s)
 	return ret;
 }
 
+#define IN(phase)	BIT(CKPT_##phase)
+
+/* In which phases a session can serve a request. */
+static const unsigned long phases_of[__CKPT_CMD_MAX] = {
+	[CKPT_CMD_FREEZE] = IN(OPENED),
+	[CKPT_CMD_PROVE] = IN(FROZEN) | IN(SNAPPED),
+	[CKPT_CMD_SNAPSHOT] = IN(FROZEN) | IN(SNAPPED),
+	[CKPT_CMD_THAW] = IN(FROZEN) | IN(SNAPPED),
+	[CKPT_CMD_WRITE] = IN(SNAPPED) | IN(THAWED),
+	[CKPT_CMD_PARK] = IN(OPENED),
+	[CKPT_CMD_RESTORE] = IN(OPENED),
+	[CKPT_CMD_SET] = IN(PARKED),
+	[CKPT_CMD_COMMIT] = IN(PARKED),
+};
+
 /* What a request does, the phase and the event that follow its success. */
 static const struct session_op {
 	int (*run)(struct ckpt_session *s);
@@ -283,29 +298,54 @@ void ckpt_session_stop(struct ckpt_session *s, unsigned int reason)
 }
 
 /**
+ * ckpt_session_allows() - is this the phase for such a request?
+ * @s: the session
+ * @op: the request
+ * @extack: why not
+ *
+ * Context: any; what the answer is worth ends with s->lock.
+ *
+ * Return: 0, -EPROTO where it is not, -EBUSY while another request is at work,
+ * -ECANCELED when the session is over.
+ */
+int ckpt_session_allows(const struct ckpt_session *s, enum ckpt_cmd op,
+			struct netlink_ext_ack *extack)
+{
+	enum ckpt_phase phase = READ_ONCE(s->phase);
+
+	if (phase == CKPT_DEAD || ckpt_session_stopped(s)) {
+		NL_SET_ERR_MSG(extack, "the session is over");
+		return -ECANCELED;
+	}
+	if (READ_ONCE(s->op)) {
+		NL_SET_ERR_MSG(extack, "the session is still at work on the former request");
+		return -EBUSY;
+	}
+	if (!(BIT(phase) & phases_of[op])) {
+		NL_SET_ERR_MSG(extack, "the session is not in a state in which this can be done");
+		return -EPROTO;
+	}
+	return 0;
+}
+
+/**
  * ckpt_session_start() - accept a request and have the worker carry it out
  * @s: the session
  * @op: the request
  * @req: its arguments, NULL for none; their references are taken over on success
  * @extack: why not
  *
- * Return: 0, -EBUSY while another request is at work, -ECANCELED when the
- * session is over.
+ * Return: 0, or as ckpt_session_allows().
  */
 int ckpt_session_start(struct ckpt_session *s, enum ckpt_cmd op, const struct ckpt_request *req,
 		       struct netlink_ext_ack *extack)
 {
-	int ret = 0;
+	int ret;
 
 	mutex_lock(&s->lock);
-	if (s->phase == CKPT_DEAD || ckpt_session_stopped(s)) {
-		NL_SET_ERR_MSG(extack, "the session is over");
-		ret = -ECANCELED;
-	} else if (s->op) {
-		NL_SET_ERR_MSG(extack, "the session is still at work on the former request");
-		ret = -EBUSY;
-	} else {
-		s->op = op;
+	ret = ckpt_session_allows(s, op, extack);
+	if (!ret) {
+		WRITE_ONCE(s->op, op);
 		if (op == CKPT_CMD_SNAPSHOT)
 			s->mode = req->mode;
 		if (req)

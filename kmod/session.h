@@ -220,6 +220,8 @@ void ckpt_session_put(struct ckpt_session *s);
 unsigned int ckpt_session_count(void);
 
 void ckpt_session_unlink(struct ckpt_session *s);
+int ckpt_session_allows(const struct ckpt_session *s, enum ckpt_cmd op,
+			struct netlink_ext_ack *extack);
 int ckpt_session_start(struct ckpt_session *s, enum ckpt_cmd op, const struct ckpt_request *req,
 		       struct netlink_ext_ack *extack);
 void ckpt_session_stop(struct ckpt_session *s, unsigned int reason);
