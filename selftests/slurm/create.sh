@@ -226,7 +226,7 @@ directories() {
 	rm -r "$images/$job.ckpt"
 	expect_status 0 as_user ckctl create --image-dir=images --max-wait=100 "$job" && image_whole "$job" && [ -z "$(ls given)" ] || return
 	rm -r "$images/$job.ckpt"
-	expect_status 0 as_user ckctl create "$job" && [ -z "$(ls "$images")" ] && expect_status 0 as_user ckctl verify "given/$job.ckpt" &&
+	expect_status 0 as_user ckctl create "$job" && [ ! -e "$images/$job.ckpt" ] && expect_status 0 as_user ckctl verify "given/$job.ckpt" &&
 		tasks_work 1 && tasks_end 1 && job_await "$job" COMPLETED
 }
 
@@ -252,6 +252,7 @@ assert json.load(open("first"))["drained"]' && parts "$job" |
 # A task writes each line to its output and then to a file: the image must have what is in
 # the file in the job's output as well.
 output_arrives() {
+	local rc=0
 	cat >lines.py <<-'END'
 		import os
 		own = os.open("own", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
@@ -279,10 +280,10 @@ for part in json.load(sys.stdin)["parts"]:
                 # Standard output and error are opened one by one.
                 at[name] = max(at.get(name, 0), fd["position"])
 print(at)
-assert 0 <= at["batch.out"] - at["own"] <= len("line 1000000\n"), at' || return
+assert 0 <= at["batch.out"] - at["own"] <= len("line 1000000\n"), at' || { rc=1; break; }
 	done
 	touch d0/stop
-	job_await "$job" COMPLETED && diff own batch.out
+	job_await "$job" COMPLETED && diff own batch.out && return $rc
 }
 
 # From inside, nothing can stop what it is itself a part of.

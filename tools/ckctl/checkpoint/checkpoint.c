@@ -25,11 +25,6 @@ uint64_t checkpoint_now_ns(void)
 	return (uint64_t)ts.tv_sec * 1000000000 + (uint64_t)ts.tv_nsec;
 }
 
-bool checkpoint_is_held(const struct checkpoint *c)
-{
-	return c->req->stop || c->req->kill || c->req->leave_frozen;
-}
-
 /* ---- time ---- */
 
 void checkpoint_group_begin(struct checkpoint_group *group, unsigned int nr, int stop_fd)
@@ -138,7 +133,7 @@ static int save_held(struct checkpoint *c)
 {
 	int rc = write_pages(c);
 
-	if (!rc && c->req->stop && !c->req->kill && !c->req->leave_frozen)
+	if (!rc && !c->req->kill && !c->req->leave_frozen)
 		rc = thaw(c);
 	if (!rc)
 		rc = checkpoint_record(c);
@@ -158,8 +153,12 @@ static int attempt(const struct checkpoint_request *req, struct checkpoint_resul
 		   const struct checkpoint_group *group, bool *fleeting)
 {
 	struct checkpoint *c;
+	bool cramped;
 	int rc = checkpoint_prepare(&c, req, res, group);
 
+	cramped = !rc && !req->check_only && !c->held && !room_suffices(checkpoint_room(c));
+	if (cramped)
+		checkpoint_hold(c);
 	if (!rc)
 		rc = checkpoint_freeze(c);
 	if (!rc)
@@ -169,8 +168,9 @@ static int attempt(const struct checkpoint_request *req, struct checkpoint_resul
 	if (!rc)
 		rc = checkpoint_snapped(c);
 	if (!rc)
-		rc = req->check_only ? thaw(c) : checkpoint_is_held(c) ? save_held(c) :
-									 save_behind(c);
+		rc = req->check_only ? thaw(c) : c->held ? save_held(c) : save_behind(c);
+	if (!rc && cramped)
+		note(CHECKPOINT_HELD_NOTE);
 	*fleeting = checkpoint_end(c);
 	return rc;
 }

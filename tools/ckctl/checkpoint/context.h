@@ -28,14 +28,13 @@ struct checkpoint {
 	size_t nr_early;
 	size_t early_room;		/* for the rehearsal */
 	struct progress *progress;
+	bool held;			/* the job stands still until all is written */
 	bool fleeting;			/* what failed may not fail again */
 	uint64_t index_pos;		/* of a stream: where the next run goes */
 };
 
 /* checkpoint.c: of CLOCK_MONOTONIC. */
 uint64_t checkpoint_now_ns(void);
-/* The job stands still until the image is written. */
-bool checkpoint_is_held(const struct checkpoint *c);
 /* What MaxWait leaves, in ms; -1 without one. */
 int checkpoint_remaining_ms(const struct checkpoint *c);
 /* nl_wait() in what MaxWait leaves; may the next step be begun? */

@@ -25,10 +25,20 @@
 
 /* ---- freeze ---- */
 
+struct room checkpoint_room(const struct checkpoint *c)
+{
+	return room_look(c->req->cgroup, c->early, c->nr_early);
+}
+
+void checkpoint_hold(struct checkpoint *c)
+{
+	c->held = true;
+}
+
 int checkpoint_freeze(struct checkpoint *c)
 {
 	struct nl_msg *msg = nl_new(c->nl, CKPT_CMD_FREEZE);
-	uint32_t deadline = checkpoint_is_held(c) ? HELD_DEADLINE_MS : CKPT_DEFAULT_DEADLINE_MS;
+	uint32_t deadline = c->held ? HELD_DEADLINE_MS : CKPT_DEFAULT_DEADLINE_MS;
 	uint32_t patience = CKPT_DEFAULT_FREEZE_MS;
 	int left = checkpoint_remaining_ms(c);
 
@@ -50,6 +60,7 @@ int checkpoint_freeze(struct checkpoint *c)
 	nla_put_s32(msg, CKPT_A_CGROUP_FD, c->cgroup_fd);
 	nla_put_u32(msg, CKPT_A_FREEZE_MS, patience);
 	nla_put_u32(msg, CKPT_A_DEADLINE_MS, deadline);
+	nla_put_u32(c->snapshot, CKPT_A_MODE, c->held ? CKPT_MODE_HELD : CKPT_MODE_COW);
 	c->frozen_ns = checkpoint_now_ns();
 	return nl_request(c->nl, msg, NULL, NULL);
 }
@@ -160,7 +171,7 @@ int checkpoint_snapped(struct checkpoint *c)
 	if (rc)
 		return rc;
 	if (!c->dump.nr_obstacles && !c->req->check_only)
-		rc = save_contents(c, checkpoint_is_held(c));
+		rc = save_contents(c, c->held);
 	return rc ? rc : c->dump.nr_obstacles ? CK_REFUSED : CK_OK;
 }
 

@@ -15,7 +15,8 @@
  *
  * Of a pair, the first one asks and does not wait: ask for all, then wait for
  * each.  A checkpoint that is written while the job stands still (--stop and
- * the like) is written before it is thawed, and recorded after that.
+ * the like, checkpoint_hold()) is written before it is thawed, and recorded
+ * after that.
  *
  * Each returns enum ck_exit and has reported a failure (out.h).  After one only
  * checkpoint_end() may follow; it may come at any moment: what is frozen runs
@@ -28,6 +29,7 @@
 #include <stdint.h>
 
 #include "checkpoint.h"
+#include "room.h"
 
 /* What checkpoints have in common that are made at the same time. */
 struct checkpoint_group {
@@ -42,6 +44,12 @@ struct dump;
 /* *c is never NULL after success; @req, @res and @group must outlive it. */
 int checkpoint_prepare(struct checkpoint **c, const struct checkpoint_request *req,
 		       struct checkpoint_result *res, const struct checkpoint_group *group);
+/* Of one that is prepared: what it takes to let the job run while it is written. */
+struct room checkpoint_room(const struct checkpoint *c);
+/* Before the freeze: the job is to stand still until all is written; what to say then. */
+#define CHECKPOINT_HELD_NOTE "the job stood still until its memory was written: neither its limits " \
+			     "nor the machine have room for a copy of what it changes meanwhile"
+void checkpoint_hold(struct checkpoint *c);
 int checkpoint_freeze(struct checkpoint *c);
 int checkpoint_frozen(struct checkpoint *c);
 int checkpoint_snapshot(struct checkpoint *c);

@@ -94,7 +94,6 @@ static int make_messages(struct checkpoint *c)
 	c->thaw = nl_new(c->nl, CKPT_CMD_THAW);
 	if (!c->snapshot || !c->thaw)
 		return CK_FAILED;
-	nla_put_u32(c->snapshot, CKPT_A_MODE, checkpoint_is_held(c) ? CKPT_MODE_HELD : CKPT_MODE_COW);
 	if (c->req->leave_frozen)
 		nla_put_flag(c->thaw, CKPT_A_LEAVE_FROZEN);
 	return CK_OK;
@@ -138,6 +137,7 @@ int checkpoint_prepare(struct checkpoint **out, const struct checkpoint_request 
 	c->res = res;
 	c->group = group;
 	c->cgroup_fd = -1;
+	c->held = req->stop || req->kill || req->leave_frozen;
 	rc = prepare(c);
 	if (rc)
 		checkpoint_end(c);

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "../../../kmod/version.h"
+#include "checkpoint/room.h"
 #include "drain.h"
 #include "exits.h"
 #include "image/dir.h"
@@ -218,6 +219,22 @@ static int check_place(struct agent *a, const char *job)
 	return CK_OK;
 }
 
+/* Is there no room here for a copy of what the job changes while it is written? */
+static bool is_cramped(const struct agent *a)
+{
+	struct room all = { .left = UINT64_MAX };
+	size_t i;
+
+	for (i = 0; i < a->nr; i++) {
+		uint64_t left = (uint64_t)json_integer_value(json_object_get(a->units[i].answer, "left"));
+
+		all.need += (uint64_t)json_integer_value(json_object_get(a->units[i].answer, "need"));
+		if (left < all.left)
+			all.left = left;
+	}
+	return !room_suffices(all);
+}
+
 static int prepare(struct agent *a, const json_t *request, json_t *answer)
 {
 	const char *job = json_string_value(json_object_get(request, "job"));
@@ -240,6 +257,7 @@ static int prepare(struct agent *a, const json_t *request, json_t *answer)
 		rc = have(a, ALL, request);
 	for (i = 0; i < a->nr && !rc; i++)
 		json_array_append_new(list, json_string(a->units[i].step.name));
+	json_object_set_new(answer, "cramped", json_boolean(!rc && is_cramped(a)));
 	return rc;
 }
 

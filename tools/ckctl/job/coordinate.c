@@ -39,6 +39,7 @@ struct coordinator {
 	json_t *steps;			/* those of them that are to be saved, but for batch */
 	json_t *nodes;			/* where these may be */
 	bool batch;			/* and the batch step */
+	bool held;			/* it stands still until all is written */
 	bool counts;			/* what comes of it is its last checkpoint */
 	struct whereabouts own;
 	char here[sizeof(((struct whereabouts *)0)->node)];	/* our node, beside the job; or "" */
@@ -234,6 +235,17 @@ static int check_found(struct coordinator *c)
 		    slurm_field(c->job, "NodeList") ? : "its nodes");
 }
 
+/* The slowest decides when all run on: where one must be held, the others may as well. */
+static bool is_cramped(const struct coordinator *c)
+{
+	bool cramped = false;
+	size_t i;
+
+	for (i = 0; i < crew_size(c->crew); i++)
+		cramped |= json_is_true(json_object_get(crew_answer(c->crew, i), "cramped"));
+	return cramped;
+}
+
 static int ask(struct coordinator *c, const char *cmd)
 {
 	return crew_ask(c->crew, json_pack("{s:s}", "cmd", cmd));
@@ -241,7 +253,8 @@ static int ask(struct coordinator *c, const char *cmd)
 
 static int freeze(struct coordinator *c, bool batch)
 {
-	return crew_ask(c->crew, json_pack("{s:s, s:b}", "cmd", "freeze", "batch", (int)batch));
+	return crew_ask(c->crew, json_pack("{s:s, s:b, s:b}", "cmd", "freeze", "batch", (int)batch,
+					   "held", (int)c->held));
 }
 
 /* Half of the way of the tasks' output. */
@@ -293,6 +306,7 @@ static int attempt(struct coordinator *c)
 
 	if (!rc)
 		rc = check_found(c);
+	c->held = !rc && is_cramped(c);
 	if (!rc)
 		rc = freeze(c, false);
 	if (!rc && c->batch)
@@ -387,6 +401,8 @@ static void tell_notes(const struct coordinator *c)
 	const json_t *notes = crew_notes(c->crew), *item;
 	size_t i;
 
+	if (c->held)
+		note(CHECKPOINT_HELD_NOTE);
 	json_array_foreach(notes, i, item)
 		note("%s", json_string_value(item));
 }

@@ -31,6 +31,7 @@ struct work {
 	struct checkpoint_request req;
 	struct checkpoint_result res;
 	struct checkpoint *checkpoint;	/* NULL when there is none under way */
+	bool held;			/* the job stands still until all is written */
 	char *dir;			/* of the step's parts */
 	struct job_task *tasks;
 	struct job_streams *streams;	/* what each was launched with */
@@ -99,9 +100,9 @@ static int prepare(struct work *w, const json_t *request, json_t *answer)
 	const char *dir = json_string_value(json_object_get(request, "dir"));
 	json_int_t max_wait = json_integer_value(json_object_get(request, "max_wait_ms"));
 	struct job_view view;
+	struct room room;
 	int rc;
 
-	(void)answer;
 	if (w->checkpoint || asprintf(&w->dir, "%s/%s", dir, w->step->name) < 0) {
 		w->dir = NULL;
 		return fail(CK_FAILED, "out of memory");
@@ -124,17 +125,26 @@ static int prepare(struct work *w, const json_t *request, json_t *answer)
 		.streams = w->streams, .nr_streams = w->nr_tasks, .view = view,
 		.max_wait_ms = (uint64_t)max_wait,
 	};
-	return checkpoint_prepare(&w->checkpoint, &w->req, &w->res, &w->group);
+	rc = checkpoint_prepare(&w->checkpoint, &w->req, &w->res, &w->group);
+	if (rc)
+		return rc;
+	room = checkpoint_room(w->checkpoint);
+	json_object_set_new(answer, "need", json_integer((json_int_t)room.need));
+	json_object_set_new(answer, "left", json_integer((json_int_t)room.left));
+	return CK_OK;
 }
 
 /* ---- frozen ---- */
 
 static int freeze(struct work *w, const json_t *request, json_t *answer)
 {
-	int rc = checkpoint_freeze(w->checkpoint);
+	int rc;
 
-	(void)request;
 	(void)answer;
+	w->held = json_is_true(json_object_get(request, "held"));
+	if (w->held)
+		checkpoint_hold(w->checkpoint);
+	rc = checkpoint_freeze(w->checkpoint);
 	if (!rc)
 		rc = checkpoint_frozen(w->checkpoint);
 	return rc;
@@ -168,6 +178,13 @@ static int note_tasks(struct work *w)
 	return CK_OK;
 }
 
+static int write_pages(struct work *w)
+{
+	int rc = checkpoint_write(w->checkpoint);
+
+	return rc ? rc : checkpoint_written(w->checkpoint);
+}
+
 static int snapshot(struct work *w, const json_t *request, json_t *answer)
 {
 	int rc = checkpoint_snapshot(w->checkpoint);
@@ -176,7 +193,9 @@ static int snapshot(struct work *w, const json_t *request, json_t *answer)
 	if (!rc)
 		rc = checkpoint_snapped(w->checkpoint);
 	json_object_set_new(answer, "pages", json_integer((json_int_t)w->res.nr_pages));
-	return rc ? rc : note_tasks(w);
+	if (!rc)
+		rc = note_tasks(w);
+	return rc || !w->held ? rc : write_pages(w);
 }
 
 static int thaw(struct work *w, const json_t *request, json_t *answer)
@@ -197,10 +216,8 @@ static int save(struct work *w, const json_t *request, json_t *answer)
 	int rc = checkpoint_record(w->checkpoint);
 
 	(void)request;
-	if (!rc)
-		rc = checkpoint_write(w->checkpoint);
-	if (!rc)
-		rc = checkpoint_written(w->checkpoint);
+	if (!rc && !w->held)
+		rc = write_pages(w);
 	if (!rc)
 		rc = checkpoint_commit(w->checkpoint);
 	for (i = 0; i < w->nr_tasks; i++)
