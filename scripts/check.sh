@@ -3,8 +3,8 @@
 #
 #   scripts/check.sh [--kernel K] [PART…]
 #
-# Run the checks: lint (static), unit (the tools' unit tests) and vm (the tests
-# in a virtual machine), or the PARTs named. A part that fails does not stop
+# Run the checks: lint (static), unit (the tools' unit tests), vm (the tests
+# in a virtual machine) and slurm (some of those in a cluster), or the PARTs named. A part that fails does not stop
 # the others; the last line counts all their cases.
 set -uo pipefail
 # shellcheck source=scripts/lib.sh
@@ -16,7 +16,7 @@ if [ "${1:-}" = --kernel ]; then
 	kernel=$2
 	shift 2
 fi
-[ $# -gt 0 ] || set -- lint unit vm
+[ $# -gt 0 ] || set -- lint unit vm slurm
 
 part_lint() { scripts/lint.sh; }
 part_unit() { make -s unit; }
@@ -46,6 +46,13 @@ part_vm() {
 one_vm() {	# DIR FACTOR
 	scripts/vm.sh run --kernel "$kernel" --rootfs full --disk 2G --share "$1/queue" --timeout $((2400 * $2)) -- \
 		/src/selftests/run-all.sh --timeout-factor "$2" --queue "$1/queue"
+}
+
+# What all the rest under Slurm stands on: a job is checkpointed on two nodes, loses one
+# and goes on. The others take an hour: make check-slurm.
+part_slurm() {
+	make -s selftests || return
+	scripts/cluster.sh run --timeout 900 -- /src/selftests/run-all.sh --dir slurm continue:node_off
 }
 
 log=$(mktemp)

@@ -6,7 +6,8 @@
 # Run the tests as root inside a test VM ("make check" and "make test T=…" do
 # that): those named, by path or by name, else those that the file
 # selftests/TESTS lists, one on a line, else every executable selftests/*.sh
-# and selftests/build/test_*. The last line says how many cases passed.
+# and selftests/build/test_*. "NAME:WORD,WORD" gives the test arguments, such as the
+# cases that it shall run. The last line says how many cases passed.
 #
 # A test prints TAP: a plan "1..N" and an "ok" or "not ok" line for each case;
 # the cases of all tests appear here as they come, numbered through. One more
@@ -43,10 +44,10 @@ if [ ! -e /run/vm/config ]; then
 fi
 
 find_test() {
-	local f
-	for f in "$1" "$dir/$1" "$dir/$1.sh" "$dir/build/$1" "$dir/build/test_$1"; do
+	local f name=${1%%:*}
+	for f in "$name" "$dir/$name" "$dir/$name.sh" "$dir/build/$name" "$dir/build/test_$name"; do
 		if [ -f "$f" ] && [ -x "$f" ]; then
-			echo "$f"
+			echo "$f${1#"$name"}"
 			return
 		fi
 	done
@@ -178,7 +179,8 @@ show_told() { [ ${#told[@]} = 0 ] || printf '%s\n' "${told[@]}" | tail -n 200 | 
 # Run one test and tell its cases; sets fatal if it cannot be ended.
 fatal=
 run_test() {
-	local test=$1 limit end rc='' line plan='' cases=0 bad=0 reason='' wrong=''
+	local test=${1%%:*} words limit end rc='' line plan='' cases=0 bad=0 reason='' wrong=''
+	IFS=, read -ra words <<<"${1:${#test}+1}"
 	name=${test##*/} name=${name%.sh} name=${name#test_}
 	told=()
 	if [ ! -x "$test" ]; then
@@ -189,7 +191,7 @@ run_test() {
 	(
 		# In a session and a directory of its own.
 		mkdir -p "$work/dir" && cd "$work/dir" || exit 1
-		setsid -w "$test" >&"$said" 2>&1 </dev/null {said}>&- {pause}>&-
+		setsid -w "$test" "${words[@]}" >&"$said" 2>&1 </dev/null {said}>&- {pause}>&-
 		printf '\n@end %s\n' "$?" >&"$said"
 	) 2>/dev/null &
 	runner=$!
