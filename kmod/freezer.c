@@ -299,8 +299,10 @@ int ckpt_freezer_thaw(struct ckpt_session *s, bool leave)
 			ckpt_sleepers_mend(s);
 		if (!leave)
 			ret = write_control(s, "0");
-		s->standstill_ns = ktime_get_ns() - s->frozen_at;
-		s->froze = false;
+		/* Who was refused is asked for once more when the session ends. */
+		s->froze = ret;
+		if (!ret)
+			s->standstill_ns = ktime_get_ns() - s->frozen_at;
 	}
 	mutex_unlock(&s->walk_lock);
 	if (ret)

@@ -69,13 +69,13 @@ static int missing(struct genl_info *info, enum ckpt_attr attr)
 	return -EINVAL;
 }
 
-static int find_session(u8 cmd, struct genl_info *info)
+static int find_session(u8 cmd, struct sk_buff *skb, struct genl_info *info)
 {
 	struct ckpt_session *s;
 	int ret;
 
 	if (needs[cmd] == NEED_SESSION) {
-		s = ckpt_session_find(genl_info_net(info), info->snd_portid);
+		s = ckpt_session_find(NETLINK_CB(skb).sk);
 	} else {
 		if (missing(info, CKPT_A_SESSION))
 			return -EINVAL;
@@ -108,7 +108,7 @@ static int pre_doit(const struct genl_split_ops *op, struct sk_buff *skb, struct
 		if (ret || need == NEED_SENDER)
 			return ret;
 	}
-	return find_session(op->cmd, info);
+	return find_session(op->cmd, skb, info);
 }
 
 static void post_doit(const struct genl_split_ops *op, struct sk_buff *skb, struct genl_info *info)
@@ -190,7 +190,7 @@ static int do_freeze(struct sk_buff *skb, struct genl_info *info)
 
 	if (missing(info, CKPT_A_CGROUP_FD))
 		return -EINVAL;
-	s = ckpt_session_open(genl_info_net(info), info->snd_portid, info->extack);
+	s = ckpt_session_open(NETLINK_CB(skb).sk, info->snd_portid, info->extack);
 	if (IS_ERR(s))
 		return PTR_ERR(s);
 	s->admin = netlink_capable(skb, CAP_SYS_ADMIN);
@@ -288,7 +288,7 @@ err_page_file:
 /* DUMP, DUMP_PAGES: the cursor is (session, byte position, list of records, its version). */
 static int dump_start(struct netlink_callback *cb)
 {
-	struct ckpt_session *s = ckpt_session_find(sock_net(cb->skb->sk), NETLINK_CB(cb->skb).portid);
+	struct ckpt_session *s = ckpt_session_find(NETLINK_CB(cb->skb).sk);
 
 	if (!s) {
 		NL_SET_ERR_MSG(cb->extack, "there is no session");
@@ -361,7 +361,7 @@ static int do_open(struct sk_buff *skb, struct genl_info *info)
 
 	if (missing(info, CKPT_A_NR_THREADS))
 		return -EINVAL;
-	s = ckpt_session_open(genl_info_net(info), info->snd_portid, info->extack);
+	s = ckpt_session_open(NETLINK_CB(skb).sk, info->snd_portid, info->extack);
 	if (IS_ERR(s))
 		return PTR_ERR(s);
 	s->admin = netlink_capable(skb, CAP_SYS_ADMIN);

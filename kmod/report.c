@@ -7,6 +7,7 @@
 #include "netlink.h"
 #include "session.h"
 #include "snapshot.h"
+#include "socket.h"
 
 /**
  * ckpt_fail() - keep the first thing that went wrong in a session
@@ -83,18 +84,10 @@ static struct sk_buff *new_event(struct ckpt_session *s, size_t room, void **hea
 	return skb;
 }
 
-/*
- * With @wait, wait for a slow reader: the session's own worker does, for an
- * event could be lost behind a stream's data.  Nobody else may.
- */
 static void send_event(struct ckpt_session *s, struct sk_buff *skb, void *head, bool wait)
 {
 	genlmsg_end(skb, head);
-	if (READ_ONCE(s->orphan)) {
-		nlmsg_free(skb);
-		return;
-	}
-	netlink_unicast(s->net->genl_sock, skb, s->portid, wait ? 0 : MSG_DONTWAIT);
+	ckpt_socket_send(s, skb, wait);
 }
 
 static int put_pids(struct sk_buff *skb, const struct ckpt_session *s)

@@ -102,12 +102,8 @@ static int is_owner_socket(const void *data, struct file *file, unsigned int fd)
 {
 	const struct ckpt_session *s = data;
 	struct socket *sock = sock_from_file(file);
-	struct sockaddr_nl addr;
 
-	if (!sock || !sock->sk || sock->sk->sk_family != AF_NETLINK ||
-	    sock->sk->sk_protocol != NETLINK_GENERIC || !net_eq(sock_net(sock->sk), s->net))
-		return 0;
-	return kernel_getsockname(sock, (struct sockaddr *)&addr) > 0 && addr.nl_pid == s->portid;
+	return sock && sock->sk == s->sk;
 }
 
 static const char *sender_fault(const struct ckpt_session *s, struct sk_buff *skb, u64 plan_addr)

@@ -9,6 +9,7 @@
 #include <linux/slab.h>
 #include <net/genetlink.h>
 #include <net/net_namespace.h>
+#include <net/sock.h>
 #include "access.h"
 #include "freezer.h"
 #include "report.h"
@@ -66,6 +67,7 @@ static void session_free(struct kref *ref)
 	put_pid_ns(s->pid_ns);
 	put_cred(s->cred);
 	put_net(s->net);
+	sock_put(s->sk);
 	mutex_destroy(&s->lock);
 	mutex_destroy(&s->walk_lock);
 	mutex_destroy(&s->work_lock);
@@ -363,13 +365,13 @@ int ckpt_session_start(struct ckpt_session *s, enum ckpt_cmd op, const struct ck
 }
 
 /* Under sessions_lock: may this user open one more on this socket? */
-static int may_open(struct net *net, u32 portid, struct netlink_ext_ack *extack)
+static int may_open(const struct sock *sk, struct netlink_ext_ack *extack)
 {
 	struct ckpt_session *s;
 	unsigned int mine = 0;
 
 	list_for_each_entry(s, &sessions, node) {
-		if (!s->orphan && s->portid == portid && net_eq(s->net, net)) {
+		if (s->sk == sk) {
 			NL_SET_ERR_MSG(extack, "this socket has a session already");
 			return -EBUSY;
 		}
@@ -384,13 +386,13 @@ static int may_open(struct net *net, u32 portid, struct netlink_ext_ack *extack)
 
 /**
  * ckpt_session_open() - a new session for the sender of a request
- * @net: of the sender's socket
- * @portid: of the sender's socket
+ * @sk: the sender's socket
+ * @portid: its number
  * @extack: why not
  *
  * Return: the session with a reference for the caller, or an ERR_PTR.
  */
-struct ckpt_session *ckpt_session_open(struct net *net, u32 portid,
+struct ckpt_session *ckpt_session_open(struct sock *sk, u32 portid,
 				       struct netlink_ext_ack *extack)
 {
 	struct ckpt_session *s;
@@ -409,8 +411,10 @@ struct ckpt_session *ckpt_session_open(struct net *net, u32 portid,
 	ckpt_records_init(&s->page_records);
 	INIT_LIST_HEAD(&s->node);
 	INIT_LIST_HEAD(&s->shms);
+	sock_hold(sk);
+	s->sk = sk;
 	s->portid = portid;
-	s->net = get_net(net);
+	s->net = get_net(sock_net(sk));
 	s->cred = get_current_cred();
 	s->pid_ns = get_pid_ns(task_active_pid_ns(current));
 	s->owner = get_pid(task_tgid(current));
@@ -418,7 +422,7 @@ struct ckpt_session *ckpt_session_open(struct net *net, u32 portid,
 	ret = ckpt_report_init(s);
 
 	mutex_lock(&sessions_lock);
-	ret = ret ?: may_open(net, portid, extack);
+	ret = ret ?: may_open(sk, extack);
 	if (!ret) {
 		s->id = ++last_id ?: ++last_id;
 		kref_get(&s->ref);
@@ -463,14 +467,31 @@ int ckpt_session_claim(struct ckpt_session *s, struct cgroup *cgroup,
 	return ret;
 }
 
-static struct ckpt_session *session_find(struct net *net, u32 portid, u32 id)
+static bool is_of_socket(const struct ckpt_session *s, const void *sk)
+{
+	return s->sk == sk;
+}
+
+static bool has_id(const struct ckpt_session *s, const void *id)
+{
+	return s->id == *(const u32 *)id;
+}
+
+/* Of a socket with this number, which is somebody else's by now. */
+static bool is_orphan(const struct ckpt_session *s, const void *portid)
+{
+	return s->portid == *(const u32 *)portid && sock_flag(s->sk, SOCK_DEAD) &&
+	       !ckpt_session_stopped(s);
+}
+
+static struct ckpt_session *session_find(const struct net *net, const void *what,
+					 bool (*is)(const struct ckpt_session *s, const void *what))
 {
 	struct ckpt_session *s, *found = NULL;
 
 	mutex_lock(&sessions_lock);
 	list_for_each_entry(s, &sessions, node) {
-		if (net_eq(s->net, net) &&
-		    (id ? s->id == id : !s->orphan && s->portid == portid)) {
+		if (net_eq(s->net, net) && is(s, what)) {
 			kref_get(&s->ref);
 			found = s;
 			break;
@@ -482,14 +503,13 @@ static struct ckpt_session *session_find(struct net *net, u32 portid, u32 id)
 
 /**
  * ckpt_session_find() - the session of a socket
- * @net: of the socket
- * @portid: of the socket
+ * @sk: the socket
  *
  * Return: the session with a reference, or NULL.
  */
-struct ckpt_session *ckpt_session_find(struct net *net, u32 portid)
+struct ckpt_session *ckpt_session_find(const struct sock *sk)
 {
-	return session_find(net, portid, 0);
+	return session_find(sock_net(sk), sk, is_of_socket);
 }
 
 /**
@@ -501,7 +521,7 @@ struct ckpt_session *ckpt_session_find(struct net *net, u32 portid)
  */
 struct ckpt_session *ckpt_session_find_id(struct net *net, u32 id)
 {
-	return id ? session_find(net, 0, id) : NULL;
+	return id ? session_find(net, &id, has_id) : NULL;
 }
 
 /**
@@ -521,7 +541,7 @@ unsigned int ckpt_session_count(void)
 	return n;
 }
 
-/* A netlink socket was closed: its session ends with it. */
+/* A netlink socket was closed: its session ends with it.  Only its number is told. */
 static int socket_released(struct notifier_block *nb, unsigned long event, void *data)
 {
 	const struct netlink_notify *n = data;
@@ -529,12 +549,7 @@ static int socket_released(struct notifier_block *nb, unsigned long event, void 
 
 	if (event != NETLINK_URELEASE || n->protocol != NETLINK_GENERIC)
 		return NOTIFY_DONE;
-	s = ckpt_session_find(n->net, n->portid);
-	if (s) {
-		/* Another socket may get the number before the worker is through with us. */
-		mutex_lock(&sessions_lock);
-		WRITE_ONCE(s->orphan, true);
-		mutex_unlock(&sessions_lock);
+	while ((s = session_find(n->net, &n->portid, is_orphan))) {
 		ckpt_session_stop(s, CKPT_STOP_CLOSED);
 		ckpt_session_put(s);
 	}

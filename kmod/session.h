@@ -37,6 +37,7 @@ struct net;
 struct netlink_ext_ack;
 struct pid_namespace;
 struct sk_buff;
+struct sock;
 struct task_struct;
 
 enum ckpt_phase {
@@ -111,8 +112,8 @@ struct ckpt_request {
  * @ref: one by the list while the socket lives, one by each user and queued work
  * @node: in the list of sessions, under its lock
  * @id: names a restart session to its skeletons; unique while it lives
- * @portid: of the owner's socket
- * @orphan: that socket is closed, its number may be another's now
+ * @sk: the owner's socket, referenced; it may be closed
+ * @portid: of that, and of another one's once it is closed
  * @net: of the owner's socket, referenced
  * @cred: of the owner, when the session was opened
  * @pid_ns: of the owner; all pids in messages are in it
@@ -159,8 +160,8 @@ struct ckpt_session {
 	struct kref ref;
 	struct list_head node;
 	u32 id;
+	struct sock *sk;
 	u32 portid;
-	bool orphan;
 	struct net *net;
 	const struct cred *cred;
 	struct pid_namespace *pid_ns;
@@ -209,11 +210,11 @@ struct ckpt_session {
 int ckpt_session_init(void);
 void ckpt_session_exit(void);
 
-struct ckpt_session *ckpt_session_open(struct net *net, u32 portid,
+struct ckpt_session *ckpt_session_open(struct sock *sk, u32 portid,
 				       struct netlink_ext_ack *extack);
 int ckpt_session_claim(struct ckpt_session *s, struct cgroup *cgroup,
 		       struct netlink_ext_ack *extack);
-struct ckpt_session *ckpt_session_find(struct net *net, u32 portid);
+struct ckpt_session *ckpt_session_find(const struct sock *sk);
 struct ckpt_session *ckpt_session_find_id(struct net *net, u32 id);
 void ckpt_session_get(struct ckpt_session *s);
 void ckpt_session_put(struct ckpt_session *s);

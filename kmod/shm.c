@@ -213,7 +213,8 @@ static int take_object(struct ckpt_session *s, struct ckpt_shm *shm)
 					"the file system does not tell where %pD has data", shm->file);
 		else
 			ret = take_range(s, set, shm->file, from, to);
-		from = to;
+		/* Blocks may be smaller than pages, which are taken whole. */
+		from = round_up(to, PAGE_SIZE);
 	}
 	fput(file);
 	return ret;

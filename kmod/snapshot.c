@@ -214,7 +214,7 @@ static int take_pmd(struct walk *w, pmd_t *pmdp, unsigned long addr, unsigned lo
 			ret = 0;
 		if (ret)
 			return ckpt_fail(w->s, ret, CKPT_REASON_IO, NULL,
-					 "memory at %lx cannot be read in (error %d)", addr, -ret);
+					 "memory at 0x%lx cannot be read in (error %d)", addr, -ret);
 		ret = copy_holds(w);
 		if (ret)
 			return ret;

@@ -8,6 +8,7 @@
 #include "report.h"
 #include "session.h"
 #include "snapshot.h"
+#include "socket.h"
 
 /* Hang the pages of a batch on @skb, MAX_SKB_FRAGS to each of a list of skbs. */
 static int attach_pages(struct sk_buff *skb, const struct ckpt_batch *b)
@@ -76,8 +77,8 @@ int ckpt_stream_batch(struct ckpt_session *s, const struct ckpt_batch *batch)
 	if (ret)
 		goto err_skb;
 	nlh->nlmsg_len = skb->len;
-	ret = netlink_unicast(s->net->genl_sock, skb, s->portid, 0);
-	if (ret < 0)
+	ret = ckpt_socket_send(s, skb, true);
+	if (ret)
 		return ckpt_fail(s, ret, CKPT_REASON_IO, NULL,
 				 "the reader of the stream is gone (error %d)", -ret);
 	return 0;

@@ -39,6 +39,16 @@ static inline void ckpt_posix_lock_init(struct file_lock *fl, struct file *file,
 	fl->fl_end = end;
 }
 
+/* Take a reference unless the last one has gone. */
+static inline bool ckpt_file_get_live(struct file *file)
+{
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 13, 0)
+	return atomic_long_inc_not_zero(&file->f_count);
+#else
+	return file_ref_get(&file->f_ref);
+#endif
+}
+
 /*
  * Keep a freeze of the file system out until the write is over, whoever ends it.
  * Stable kernels have kiocb_start_write() at different versions.
