@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /* The table of commands and the options that come before one. */
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -130,6 +131,8 @@ int main(int argc, char **argv)
 	};
 	int c, rc;
 
+	/* Who ignores it, as the caller may, is not told how a child ended. */
+	signal(SIGCHLD, SIG_DFL);
 	if (argc && strcmp(basename(argv[0]), TASK_NAME) == 0)
 		return run_task(argc, argv);
 	argv[0] = (char *)"ckctl";

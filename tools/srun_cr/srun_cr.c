@@ -193,6 +193,7 @@ int main(int argc, char **argv)
 	sigset_t old;
 	int fd;
 
+	signal(SIGCHLD, SIG_DFL);
 	if (argc < 2)
 		return fail(CK_USAGE, "srun_cr takes the arguments of srun, in whose place it stands");
 	try_program(CKPT_PREFIX "/bin/ckctl");

@@ -96,7 +96,10 @@ static int open_again(struct checkpoint *c, struct proc *procs, size_t nr)
 	for (i = 0; i < nr; i++) {
 		struct proc *p = &procs[i];
 
-		proc_follow(p);
+		int err = proc_follow(p);
+
+		if (err)
+			return checkpoint_gone(c, err, "cannot look at", p->pid);
 		if (p->mem_fd >= 0)
 			close(p->mem_fd);
 		p->mem_fd = openat(p->dir_fd, "mem", O_RDONLY | O_CLOEXEC);

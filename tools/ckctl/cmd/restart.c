@@ -126,9 +126,7 @@ static int parse(struct request_line *q, int argc, char **argv)
 			q->image_dir = optarg;
 			break;
 		case OPT_KEEP:
-			q->keep = (unsigned int)strtoul(optarg, NULL, 10);
-			if (!q->keep || q->keep > 1000)
-				rc = cmd_usage(argv, "--keep takes a number from 1 to 1000");
+			rc = job_parse_keep(&q->keep, optarg);
 			break;
 		case OPT_NAME:
 			q->name = optarg;

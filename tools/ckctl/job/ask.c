@@ -179,6 +179,9 @@ bool ask_take(struct ask *ask, struct ask_request *req)
 
 	if (ask->conn < 0) {
 		ask->conn = accept4(ask->listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+		/* Nobody else may keep us from listening. */
+		if (ask->conn >= 0 && !is_ours(ask->conn, NULL))
+			ask_drop(ask);
 		return false;
 	}
 	n = talk_read(&ask->lines, ask->conn);

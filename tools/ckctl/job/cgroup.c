@@ -120,12 +120,15 @@ int cgroup_resolve(char *path, size_t size, const char *arg)
 
 int cgroup_open(const char *path, int *fd)
 {
+	struct statfs fs;
+
 	*fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (*fd < 0)
 		return errno == ENOENT ?
 			       fail(CK_NOTFOUND, "the cgroup %s is gone: the job has ended", path) :
 			       fail_errno(errno, "cannot open the cgroup %s", path);
-	if (is_cgroup(path))
+	/* The path may lead elsewhere by now. */
+	if (fstatfs(*fd, &fs) == 0 && fs.f_type == CGROUP2_SUPER_MAGIC)
 		return CK_OK;
 	close(*fd);
 	*fd = -1;

@@ -219,7 +219,7 @@ static void wait_for(pid_t child)
 
 	fd = job_signal_fd(false);
 	fcntl(fd, F_SETFL, 0);
-	while (waitpid(child, &status, WNOHANG) == 0)
+	while (waitpid(child, &status, fd < 0 ? 0 : WNOHANG) == 0)
 		if (read(fd, &info, sizeof(info)) == sizeof(info) && info.ssi_signo != SIGCHLD)
 			job_pass_on(child, &info);
 	if (WIFEXITED(status))

@@ -59,8 +59,6 @@ static void run_command(char **argv, const sigset_t *mask, int report_fd)
 {
 	int err;
 
-	/* main() ignores it, which exec would hand on. */
-	signal(SIGPIPE, SIG_DFL);
 	sigprocmask(SIG_SETMASK, mask, NULL);
 	execvp(argv[0], argv);
 	err = errno;

@@ -103,7 +103,9 @@ static int prepare(struct work *w, const json_t *request, json_t *answer)
 	struct room room;
 	int rc;
 
-	if (w->checkpoint || asprintf(&w->dir, "%s/%s", dir, w->step->name) < 0) {
+	if (w->checkpoint)
+		return fail(CK_FAILED, "a checkpoint of step %s is under way", w->step->name);
+	if (asprintf(&w->dir, "%s/%s", dir, w->step->name) < 0) {
 		w->dir = NULL;
 		return fail(CK_FAILED, "out of memory");
 	}

@@ -33,12 +33,14 @@ int start_again(void)
 	setenv("CKCTL_LAYOUTS", number, 1);
 	fd = open("/proc/self/cmdline", O_RDONLY | O_CLOEXEC);
 	len = fd < 0 ? -1 : read(fd, text, sizeof(text));
-	if (len <= 0 || len == sizeof(text))
+	if (len <= 0)
 		return fail_errno(errno, "cannot read my own command line");
 	for (at = 0; at < (size_t)len && nr + 1 < sizeof(args) / sizeof(args[0]); nr++) {
 		args[nr] = text + at;
 		at += strlen(text + at) + 1;
 	}
+	if (len == sizeof(text) || at < (size_t)len)
+		return fail(CK_REFUSED, "the command line is too long for ckctl to start itself again");
 	execv("/proc/self/exe", args);
 	return fail_errno(errno, "cannot execute ckctl again");
 }

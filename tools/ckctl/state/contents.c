@@ -74,18 +74,20 @@ int content_open(const struct dump_file *f)
 
 /* ---- while the job stands still ---- */
 
-/* From @pos on, the next that is no hole, of whole pages; false at the end. */
-static bool next_data(int fd, off_t pos, off_t *from, off_t *to)
+/* From @pos on, the next that is no hole, of whole pages: 1; 0 at the end, -1 and errno. */
+static int next_data(int fd, off_t pos, off_t *from, off_t *to)
 {
 	*from = lseek(fd, pos, SEEK_DATA);
 	*to = *from < 0 ? -1 : lseek(fd, *from, SEEK_HOLE);
+	if (*to < 0)
+		return errno == ENXIO ? 0 : -1;
 	if (*to <= *from)
-		return false;
+		return 0;
 	*from &= ~(off_t)(CKPT_PAGE_SIZE - 1);
 	*to = (*to + CKPT_PAGE_SIZE - 1) & ~(off_t)(CKPT_PAGE_SIZE - 1);
 	if (*from < pos)
 		*from = pos;
-	return true;
+	return 1;
 }
 
 uint64_t content_bytes(const struct dump_content *c)
@@ -93,7 +95,8 @@ uint64_t content_bytes(const struct dump_content *c)
 	uint64_t bytes = 0;
 	off_t from, to;
 
-	for (to = 0; next_data(c->fd, to, &from, &to); )
+	/* Who reads them meets the error. */
+	for (to = 0; next_data(c->fd, to, &from, &to) > 0; )
 		bytes += (uint64_t)(to - from);
 	return bytes;
 }
@@ -103,11 +106,12 @@ static int copy(int fd, uint64_t size)
 {
 	int copy = memfd_create("ckpt", MFD_CLOEXEC), err;
 	off_t from, to = 0, at;
+	int more;
 
 	if (copy < 0 || ftruncate(copy, (off_t)size) < 0)
 		goto failed;
-	while (next_data(fd, to, &from, &to)) {
-		if (lseek(copy, from, SEEK_SET) < 0)
+	while ((more = next_data(fd, to, &from, &to))) {
+		if (more < 0 || lseek(copy, from, SEEK_SET) < 0)
 			goto failed;
 		for (at = from; at < to && (uint64_t)at < size; ) {
 			ssize_t n = sendfile(copy, fd, &at, (size_t)(to - at));
@@ -188,13 +192,15 @@ static int write_one(const struct dump_content *c, struct image_writer *w, uint6
 	/* Others may have made it longer since. */
 	const off_t end = (off_t)((c->rec.size + CKPT_PAGE_SIZE - 1) & ~(uint64_t)(CKPT_PAGE_SIZE - 1));
 	off_t from, to = 0;
-	int rc = image_content_begin(&content, w, c->rec.id);
+	int more = 1, rc = image_content_begin(&content, w, c->rec.id);
 
-	while (!rc && next_data(c->fd, to, &from, &to) && from < end) {
+	while (!rc && (more = next_data(c->fd, to, &from, &to)) > 0 && from < end) {
 		if (to > end)
 			to = end;
 		rc = image_content_add(content, c->fd, (uint64_t)from, (uint64_t)(to - from));
 	}
+	if (more < 0)
+		rc = fail_errno(errno, "cannot find the data of %s", c->path);
 	return image_content_end(content, rc, bytes);
 }
 
