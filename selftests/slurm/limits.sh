@@ -47,14 +47,14 @@ site_limits() {
 }
 controller_gone() { ! pgrep -x slurmctld; }
 
-submit() {	# MEGABYTES [NAME=VALUE]
+submit() {	# MEGABYTES
 	rm -f grow stop
-	(ulimit -Sn 600; HAVE=$have begin "limited$1" -w node0 -N1 -n1 --mem="${1}M" <<-'END')
+	HAVE=$have begin "limited$1" -w node0 -N1 -n1 --mem="${1}M" <<-'END' || return
 		#!/bin/bash
+		ulimit -Sn 600
 		srun python3 holder.py 2>srun.err
 		echo "end $?"
 	END
-	job=$(squeue -h -n "limited$1" -o %A)
 	rounds_await 1 5
 }
 
@@ -82,7 +82,7 @@ saved_and_requeued() {	# MEGABYTES
 	create >said 2>&1
 	local rc=$?
 	cat said
-	[ $rc = 0 ] || return
+	[ "$rc" = 0 ] || return
 	rounds=$(rounds_of 0)
 	rounds_await 1 $((rounds + 5)) && as_user scontrol requeue "$job" && goes_on && rounds_await 1 $((rounds + 20)) || return
 	[ "$(sort -k2,2n task.0 | uniq -d)" = "" ] && ! grep -v ', 600 descriptors$' task.0
