@@ -30,7 +30,8 @@ static struct conf_setting settings[] = {
 	SETTING("min_interval", CONF_INTERVAL, 0, UINT64_MAX, "no limit"),
 	SETTING("last_margin", CONF_NUMBER, 0, 86400, "60"),
 	SETTING("last_factor", CONF_NUMBER, 0, 100, "3"),
-	SETTING("preempt_poll", CONF_NUMBER, 0, 86400, "a third of the partition's GraceTime"),
+	SETTING("preempt_poll", CONF_NUMBER, 0, 86400,
+		"a third of the partition's GraceTime; 10 with preempt/qos"),
 	SETTING("require_module", CONF_SWITCH, 0, 1, "no"),
 };
 

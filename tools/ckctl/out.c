@@ -11,7 +11,7 @@
 
 bool out_json;
 bool out_quiet;
-void (*out_hear)(const char *sentence);
+bool (*out_hear)(const char *sentence, bool done);
 
 static struct capture capture;
 
@@ -166,22 +166,33 @@ const char *fail_first(void)
 	return first;
 }
 
-void note(const char *fmt, ...)
+static void vnote(bool done, const char *fmt, va_list ap)
 {
 	char *sentence = NULL;
-	va_list ap;
 
-	if (out_quiet && !out_hear)
+	if ((out_quiet && !out_hear) || vasprintf(&sentence, fmt, ap) < 0)
 		return;
-	va_start(ap, fmt);
-	if (vasprintf(&sentence, fmt, ap) < 0)
-		sentence = NULL;
-	va_end(ap);
-	if (sentence && out_hear)
-		out_hear(sentence);
-	else if (sentence)
+	if ((!out_hear || out_hear(sentence, done)) && !out_quiet)
 		say("note: ", sentence);
 	free(sentence);
+}
+
+void note(const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	vnote(false, fmt, ap);
+	va_end(ap);
+}
+
+void note_done(const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	vnote(true, fmt, ap);
+	va_end(ap);
 }
 
 struct progress *progress_start(const char *what, uint64_t total_bytes)

@@ -52,9 +52,12 @@ struct capture fail_captured(void);
 void fail_restore(struct capture outer);
 /* The first sentence that was printed: of all, the one that tells why; "" for none. */
 const char *fail_first(void);
-/* "ckctl: note: <sentence>" to stderr unless out_quiet; or to whoever listens instead. */
-extern void (*out_hear)(const char *sentence);
+/* "ckctl: note: <sentence>" to stderr unless out_quiet. */
 void note(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+/* The same of what went as it should: for who looks on, nothing that anybody must know. */
+void note_done(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+/* Who listens hears both first, and returns whether they go to stderr, too. */
+extern bool (*out_hear)(const char *sentence, bool done);
 
 /* A name to stdout.  It may come from a job or an image: no control character in
  * it reaches the terminal, neither here nor in the sentences above. */

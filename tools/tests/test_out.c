@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /* What people and scripts read: numbers, exit codes, JSON of any bytes. */
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -14,6 +15,14 @@ static void text(const char *from, const char *to)
 
 	ok(value && strcmp(json_string_value(value), to) == 0, "JSON text \"%s\"", to);
 	json_decref(value);
+}
+
+static char heard[64];
+
+static bool hear(const char *sentence, bool done)
+{
+	snprintf(heard, sizeof(heard), "%s%s", sentence, done ? " (done)" : "");
+	return false;
 }
 
 int main(void)
@@ -45,6 +54,14 @@ int main(void)
 	ok(exit_from_errno(ESRCH) == CK_NOTFOUND && exit_from_errno(ENOENT) == CK_NOTFOUND &&
 	   exit_from_errno(EBADF) == CK_NOTFOUND, "not found");
 	ok(exit_from_errno(EINVAL) == CK_FAILED && exit_from_errno(99999) == CK_FAILED, "the rest");
+
+	out_hear = hear;
+	note("x %d", 1);
+	ok(strcmp(heard, "x 1") == 0, "who listens hears a note");
+	out_quiet = true;
+	note_done("y");
+	ok(strcmp(heard, "y (done)") == 0, "of any kind, with -q as well");
+	out_hear = NULL;
 
 	text("", "");
 	text("plain", "plain");

@@ -18,8 +18,8 @@
 #include "deadline.h"
 #include "diary.h"
 #include "environ.h"
-#include "interval.h"
 #include "out.h"
+#include "outlook.h"
 #include "registry.h"
 #include "schedule.h"
 #include "slurm.h"
@@ -42,7 +42,7 @@
 
 struct keeper {
 	const struct keeper_request *req;
-	struct deadline stop;		/* for what is asked of Slurm meanwhile */
+	struct outlook_source outlook;
 	struct schedule schedule;
 	struct voice voice;
 	struct diary diary;
@@ -50,8 +50,6 @@ struct keeper {
 	char cluster[256];
 	bool disabled;			/* "ckctl disable", and that was said */
 	bool resting;			/* Slurm said last that it is suspended, or about to end */
-	bool grace_known;
-	uint64_t grace;			/* how long it has when it is preempted, in seconds */
 	int64_t waiting;		/* since when it has been due, but others first; or 0 */
 	struct turn turn;
 };
@@ -105,121 +103,23 @@ static void introduce(struct keeper *k)
 
 /* ---- what Slurm knows ---- */
 
-/* The record of the job and, of a step, that of the step; NULL where there is no answer. */
-static json_t *ask(struct keeper *k, json_t **step)
-{
-	const char *format = getenv("SLURM_TIME_FORMAT");
-	char *former = format ? strdup(format) : NULL, ignored[8];
-	json_t *job = NULL, *steps = NULL;
-
-	/* Times are seconds since the epoch, whatever people like to see. */
-	setenv("SLURM_TIME_FORMAT", "%s", 1);
-	fail_capture(ignored, sizeof(ignored));
-	slurm_job(&k->stop, k->req->job, &job);
-	if (k->req->step && slurm_steps(&k->stop, k->req->name, &steps) == CK_OK)
-		*step = json_incref(json_array_get(steps, 0));
-	fail_capture(NULL, 0);
-	json_decref(steps);
-	if (former)
-		setenv("SLURM_TIME_FORMAT", former, 1);
-	else
-		unsetenv("SLURM_TIME_FORMAT");
-	free(former);
-	return job;
-}
-
-static int64_t seconds_of(const json_t *record, const char *key)
-{
-	const char *value = slurm_field(record, key);
-
-	return value ? strtoll(value, NULL, 10) : 0;
-}
-
-/* Its tasks have been told to end, in this run of it. */
-static bool is_preempted(const json_t *job)
-{
-	int64_t when = seconds_of(job, "PreemptTime");
-
-	return when > 0 && when >= seconds_of(job, "StartTime");
-}
-
-/* When a job has to end, or a step of one, which may have a limit of its own; 0 for never. */
-static int64_t end_of(const struct keeper *k, const json_t *job, const json_t *step)
-{
-	const char *limit = slurm_field(step, "TimeLimit");
-	int64_t end = seconds_of(job, "EndTime"), own = 0;
-	uint64_t seconds;
-	char ignored[8];
-
-	fail_capture(ignored, sizeof(ignored));
-	if (limit && interval_parse(limit, &seconds) == CK_OK && seconds_of(step, "StartTime") > 0)
-		own = seconds_of(step, "StartTime") + (int64_t)seconds;
-	fail_capture(NULL, 0);
-	/* Where it has no limit, Slurm does not tell the end that this gave it. */
-	if (end <= 0 && is_preempted(job))
-		end = seconds_of(job, "PreemptTime") + (int64_t)k->grace;
-	return own && (own < end || end <= 0) ? own : end;
-}
-
-/* How long a job of that partition has when it is preempted, in seconds; false without an answer. */
-static bool ask_grace(struct keeper *k, const char *partition)
-{
-	const char *const argv[] = { "scontrol", "-o", "show", "partition", partition, NULL };
-	char *out = NULL, ignored[8];
-	json_t *list = NULL;
-	const char *grace;
-	bool answered;
-
-	fail_capture(ignored, sizeof(ignored));
-	if (slurm_run(&k->stop, argv, &out, NULL) == CK_OK)
-		list = slurm_parse(out);
-	fail_capture(NULL, 0);
-	free(out);
-	grace = slurm_field(json_array_get(list, 0), "GraceTime");
-	k->grace = grace ? strtoull(grace, NULL, 10) : 0;
-	answered = list != NULL;
-	json_decref(list);
-	return answered;
-}
-
-/*
- * A preempted job is told by SIGTERM to its tasks, and its end moves: that is
- * what can be seen from here.  Only where there is any time of grace is it worth
- * to ask again and again, and then three times in it.
- */
-static void learn_grace(struct keeper *k, const json_t *job)
-{
-	const char *partition = slurm_field(job, "Partition");
-	uint64_t poll;
-
-	k->grace_known = !partition || ask_grace(k, partition);
-	poll = k->grace && k->grace < 15 ? 5 : k->grace / 3;
-	k->schedule.poll = (int64_t)conf_number("preempt_poll", poll) * 1000;
-}
-
 /* When it has to end, and whether it runs.  Where Slurm does not answer, all is as it was. */
 static void look(struct keeper *k)
 {
-	json_t *step = NULL, *job = ask(k, &step);
-	int64_t now = deadline_now_ms(), end;
-	const char *state;
+	int64_t now, end = k->schedule.end;
+	struct outlook o;
+	bool answered = outlook_ask(&k->outlook, &o);
 
-	if (job) {
-		if (!k->grace_known)
-			learn_grace(k, job);
-		state = slurm_field(job, "JobState");
-		k->resting = state && strcmp(state, "RUNNING") != 0;
-		end = end_of(k, job, step);
-		k->schedule.hurry = is_preempted(job);
-		schedule_end(&k->schedule, now, end > 0 ? now + end * 1000 - wall_ms() :
-							  SCHEDULE_NEVER);
-	} else {
-		schedule_end(&k->schedule, now, k->schedule.end);
+	now = deadline_now_ms();
+	if (answered) {
+		k->resting = o.resting;
+		k->schedule.hurry = o.preempted;
+		k->schedule.poll = (int64_t)k->outlook.poll_s * 1000;
+		end = o.end ? now + o.end * 1000 - wall_ms() : SCHEDULE_NEVER;
 	}
-	if ((!job || !k->grace_known) && k->schedule.look > now + ASK_AGAIN_MS)
+	schedule_end(&k->schedule, now, end);
+	if ((!answered || !k->outlook.grace_known) && k->schedule.look > now + ASK_AGAIN_MS)
 		k->schedule.look = now + ASK_AGAIN_MS;
-	json_decref(job);
-	json_decref(step);
 }
 
 /* ---- what is known here ---- */
@@ -268,21 +168,31 @@ static int64_t first_duration(void)
 /* The schedule of the job is kept, since it was started: this step's need not be. */
 static bool is_covered(struct keeper *k)
 {
-	json_t *job, *step = NULL;
+	struct outlook o;
 	struct diary diary;
 	bool covered;
 
-	if (!k->req->step || !diary_read(k->cluster, k->req->job, &diary) || !diary.interval_s ||
-	    diary.ended)
+	if (!k->req->step || !diary_read(k->cluster, k->req->job, &diary))
 		return false;
-	job = ask(k, &step);
-	covered = job && diary.started >= seconds_of(job, "StartTime") - 60;
-	json_decref(job);
-	json_decref(step);
+	covered = diary.interval_s && !diary.ended && outlook_ask(&k->outlook, &o) &&
+		  diary.started >= o.started - 60;
+	diary_free(&diary);
 	return covered;
 }
 
 /* ---- checkpoints ---- */
+
+/* What the image does not have, above all: each is said once. */
+static void tell_notes(struct keeper *k, json_t *notes)
+{
+	const json_t *item;
+	size_t i;
+
+	json_array_foreach(notes, i, item)
+		voice_note(&k->voice, json_string_value(item));
+	json_decref(k->diary.last.notes);
+	k->diary.last.notes = json_incref(notes);
+}
 
 static void note_success(struct keeper *k, const json_t *result)
 {
@@ -295,6 +205,7 @@ static void note_success(struct keeper *k, const json_t *result)
 	k->diary.last.seconds = json_number_value(json_object_get(result, "seconds"));
 	k->diary.last.standstill_ms = json_number_value(json_object_get(result, "standstill_ms"));
 	memset(&k->diary.failure, 0, sizeof(k->diary.failure));
+	tell_notes(k, json_object_get(result, "notes"));
 }
 
 static void note_failure(struct keeper *k, const struct try *t)
@@ -335,6 +246,7 @@ static void failed(struct keeper *k, const struct try *t, int64_t begun)
 	look(k);
 	if (is_idle(k)) {
 		schedule_skipped(&k->schedule, deadline_now_ms());
+		control_ended(k->cluster, k->req->name, CK_OK, "");
 		return;
 	}
 	schedule_failed(&k->schedule, begun, deadline_now_ms());
@@ -548,13 +460,16 @@ int keeper_run(const struct keeper_request *req)
 		.req = req, .voice.task = req->task, .ask = { .listener = -1, .conn = -1 },
 		.turn = NO_TURN,
 	};
+	struct deadline stop;		/* for what is asked of Slurm meanwhile */
 	char what[64];
 
 	signal(SIGPIPE, SIG_IGN);
 	snprintf(what, sizeof(what), "job %.40s", req->name);
-	deadline_begin(&k.stop, what, 0, STDIN_FILENO);
+	deadline_begin(&stop, what, 0, STDIN_FILENO);
+	k.outlook = (struct outlook_source){ .stop = &stop, .job = req->job,
+					     .step = req->step ? req->name : NULL };
 	snprintf(k.voice.file, sizeof(k.voice.file), "%s/%s.ckpt.log", req->image_dir, req->name);
-	slurm_own_cluster(&k.stop, k.cluster, sizeof(k.cluster));
+	slurm_own_cluster(&stop, k.cluster, sizeof(k.cluster));
 	introduce(&k);
 	if (is_covered(&k))
 		return CK_OK;
@@ -570,6 +485,7 @@ int keeper_run(const struct keeper_request *req)
 		;
 	k.diary.ended = wall_ms() / 1000;
 	write_diary(&k);
-	free(k.voice.pending);
+	diary_free(&k.diary);
+	voice_free(&k.voice);
 	return CK_OK;
 }

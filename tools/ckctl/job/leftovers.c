@@ -174,7 +174,7 @@ void leftovers_files(const char *cluster, const char *job, const char *dir)
 	const struct sweep s = { .cluster = cluster, .job = job };
 	char site[PATH_MAX];
 
-	registry_each(cluster, sweep_entry, (void *)&s);
+	registry_each(cluster, NULL, sweep_entry, (void *)&s);
 	registry_halves(cluster, job);
 	sweep_sockets(job);
 	if (policy_default_dir(site, sizeof(site), geteuid(), job) == 0)

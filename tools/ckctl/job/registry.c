@@ -287,7 +287,7 @@ void registry_sweep(const char *cluster)
 	closedir(list);
 }
 
-void registry_each(const char *cluster, void (*call)(void *arg, const char *job), void *arg)
+void registry_each(const char *cluster, const char *what, void (*call)(void *arg, const char *job), void *arg)
 {
 	int dir = open_dir(cluster, false);
 	DIR *list = dir < 0 ? NULL : fdopendir(dir);
@@ -296,11 +296,13 @@ void registry_each(const char *cluster, void (*call)(void *arg, const char *job)
 
 	if (!list && dir >= 0)
 		close(dir);
-	while (list && (entry = readdir(list)))
-		/* Not those besides, like 5.status.json. */
-		if (job_of(entry->d_name, job, sizeof(job)) && file_name(name, sizeof(name), job) &&
-		    strcmp(name, entry->d_name) == 0)
+	while (list && (entry = readdir(list))) {
+		if (!job_of(entry->d_name, job, sizeof(job)))
+			continue;
+		snprintf(name, sizeof(name), "%s%s%s.json", job, what ? "." : "", what ? what : "");
+		if (strcmp(name, entry->d_name) == 0)
 			call(arg, job);
+	}
 	if (list)
 		closedir(list);
 }

@@ -40,8 +40,9 @@ json_t *registry_load(const char *cluster, const char *name);
 int registry_store(const char *cluster, const char *name, json_t *root);
 /* Forget what is a month old and has no image: jobs come by the thousand. */
 void registry_sweep(const char *cluster);
-/* Call @call for each job and step that there is an entry of. */
-void registry_each(const char *cluster, void (*call)(void *arg, const char *job), void *arg);
+/* Call @call for each job and step that there is an entry of; with @what, such as "restart",
+ * a file <name>.<what>.json beside these. */
+void registry_each(const char *cluster, const char *what, void (*call)(void *arg, const char *job), void *arg);
 /* Remove files of this job and of its steps that somebody here had not written in full
  * when they were killed. */
 void registry_halves(const char *cluster, const char *job);

@@ -558,20 +558,29 @@ int slurm_script(const struct deadline *d, const char *id, char **text, size_t *
 	return slurm_run(d, argv, text, len);
 }
 
+bool slurm_setting(const char *config, const char *key, char *value, size_t size)
+{
+	char line[64];
+	const char *at;
+
+	snprintf(line, sizeof(line), "\n%s ", key);
+	at = strstr(config, line);
+	at = at ? strstr(at, "= ") : NULL;
+	if (at)
+		snprintf(value, size, "%.*s", (int)strcspn(at + 2, " \n"), at + 2);
+	return at;
+}
+
 int slurm_cluster(const struct deadline *d, char *name, size_t size)
 {
 	const char *const argv[] = { "scontrol", "show", "config", NULL };
-	char *out, *at;
+	char *out;
 	int rc = slurm_run(d, argv, &out, NULL);
 
 	if (rc)
 		return rc;
-	at = strstr(out, "\nClusterName");
-	at = at ? strstr(at, "= ") : NULL;
-	if (!at)
+	if (!slurm_setting(out, "ClusterName", name, size))
 		rc = fail(CK_FAILED, "scontrol does not tell the name of the cluster");
-	else
-		snprintf(name, size, "%.*s", (int)strcspn(at + 2, " \n"), at + 2);
 	free(out);
 	return rc;
 }

@@ -49,6 +49,8 @@ int slurm_steps(const struct deadline *d, const char *id, json_t **steps);
 /* "n[1-2]" in full: an array of names. */
 int slurm_nodes(const struct deadline *d, const char *list, json_t **nodes);
 int slurm_script(const struct deadline *d, const char *id, char **text, size_t *len);
+/* A line "@key = value" of what "scontrol show config" prints; false without one. */
+bool slurm_setting(const char *config, const char *key, char *value, size_t size);
 int slurm_cluster(const struct deadline *d, char *name, size_t size);
 /* The same inside of a job, whose environment tells it; "" when it cannot be known. */
 void slurm_own_cluster(const struct deadline *d, char *name, size_t size);

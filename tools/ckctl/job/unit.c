@@ -236,11 +236,13 @@ static int save(struct work *w, const json_t *request, json_t *answer)
 /* What note() has said, for who asked: nobody reads our standard error. */
 static json_t *notes;
 
-static void keep_note(const char *sentence)
+static bool keep_note(const char *sentence, bool done)
 {
+	(void)done;
 	if (!notes)
 		notes = json_array();
 	json_array_append_new(notes, json_text(sentence));
+	return false;
 }
 
 static const struct {

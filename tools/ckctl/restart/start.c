@@ -119,8 +119,8 @@ static int run_apart(struct restart *r, enum start_pidns pidns, struct started *
 	int rc = apart_run(r, r->why || pidns == START_ALWAYS, &started->child, &started->status_fd);
 
 	if (!rc && r->why)
-		note("%s: the job runs in a pid namespace of its own, where all ids are as they were",
-		     r->why);
+		note_done("%s: the job runs in a pid namespace of its own, where all ids are as they "
+			  "were", r->why);
 	return rc;
 }
 

@@ -69,3 +69,60 @@ void story_free(struct story *s)
 	json_decref(s->notes);
 	s->notes = NULL;
 }
+
+void story_add(const char *cluster, const char *name, uint32_t rank, struct story *s)
+{
+	char task[128], file[300];
+
+	snprintf(task, sizeof(task), "%s.%" PRIu32, name, rank);
+	if (json_array_size(s->notes))
+		story_write(cluster, task, s);
+	else
+		registry_remove(cluster, file_name(file, sizeof(file), task));
+}
+
+/* ---- of all tasks ---- */
+
+struct gathering {
+	const char *cluster, *name;
+	const struct story *of;
+	json_t *notes;
+};
+
+static bool has(const json_t *notes, const json_t *sentence)
+{
+	const json_t *item;
+	size_t i;
+
+	json_array_foreach(notes, i, item)
+		if (json_equal(item, sentence))
+			return true;
+	return false;
+}
+
+static void gather(void *arg, const char *name)
+{
+	const struct gathering *g = arg;
+	size_t len = strlen(g->name), i;
+	struct story s;
+	json_t *item;
+
+	if (strncmp(name, g->name, len) != 0 || (name[len] && name[len] != '.'))
+		return;
+	story_read(g->cluster, name, &s);
+	json_array_foreach(s.notes, i, item)
+		if (s.manifest == g->of->manifest && s.generation == g->of->generation &&
+		    !has(g->notes, item))
+			json_array_append(g->notes, item);
+	story_free(&s);
+}
+
+json_t *story_notes(const char *cluster, const char *name, const struct story *s)
+{
+	struct gathering g = {
+		.cluster = cluster, .name = name, .of = s, .notes = json_array(),
+	};
+
+	registry_each(cluster, "restart", gather, &g);
+	return g.notes;
+}

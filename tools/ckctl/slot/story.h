@@ -30,5 +30,10 @@ void story_read(const char *cluster, const char *name, struct story *story);
 int story_write(const char *cluster, const char *name, const struct story *story);
 json_t *story_json(const struct story *story);
 void story_free(struct story *story);
+/* The attempt of one of the step's other tasks, which has something to say of its own; it says
+ * nothing where @notes has none. */
+void story_add(const char *cluster, const char *name, uint32_t rank, struct story *story);
+/* What there is to say of @story from all tasks of @name, which may be a job with steps: once each. */
+json_t *story_notes(const char *cluster, const char *name, const struct story *story);
 
 #endif

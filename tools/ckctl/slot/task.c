@@ -12,6 +12,7 @@
 #include "../../slurm/task_name.h"
 #include "job/slot.h"
 #include "job/supervise.h"
+#include "notes.h"
 #include "origin.h"
 #include "out.h"
 #include "restart/start.h"
@@ -40,27 +41,22 @@ struct slot {
 
 /* ---- what is written down ---- */
 
-static json_t *notes;
-
-static void keep_note(const char *sentence)
-{
-	json_array_append_new(notes, json_string(sentence));
-}
-
-/* By one of a step's tasks, for all; and who has no home does without. */
-static void write_story(struct slot *s)
+/* By one of a step's tasks, for all, but for what others have @told; and who has no home
+ * does without. */
+static void write_story(struct slot *s, json_t *told)
 {
 	struct capture outer = fail_captured();
 	char ignored[8];
 
-	if (s->own.rank)
-		return;
 	s->story.time = time(NULL);
 	snprintf(s->story.node, sizeof(s->story.node), "%s", s->own.node);
 	json_decref(s->story.notes);
-	s->story.notes = json_incref(notes);
+	s->story.notes = s->own.rank ? json_incref(told) : notes_heard();
 	fail_capture(ignored, sizeof(ignored));
-	story_write(s->own.cluster, s->own.name, &s->story);
+	if (!s->own.rank)
+		story_write(s->own.cluster, s->own.name, &s->story);
+	else if (told)
+		story_add(s->own.cluster, s->own.name, s->own.rank, &s->story);
 	fail_restore(outer);
 }
 
@@ -144,19 +140,22 @@ static int open_and_look(struct slot *s)
 
 static int run(struct slot *s)
 {
+	json_t *told;
 	int rc;
 
 	/* It counts as failed until it has not. */
 	s->tried = true;
 	s->story.failures++;
-	write_story(s);
+	write_story(s, NULL);
 	rc = start_run(&s->restart, START_AUTO, &s->started);
 	if (rc)
 		return rc;
 	s->story.failures = 0;
 	s->story.continued = true;
 	slot_ready(s->mark);
-	write_story(s);
+	told = notes_tell(s->own.name);
+	write_story(s, told);
+	json_decref(told);
 	return CK_OK;
 }
 
@@ -193,7 +192,7 @@ static void tell(struct slot *s, const char *why)
 	/* One that it has not even come to is not counted by run(). */
 	if (s->source.job && s->story.failures < MAX_FAILURES && !s->tried)
 		s->story.failures++;
-	write_story(s);
+	write_story(s, NULL);
 	fail(CK_FAILED, "%s cannot continue from %s: %s; it %s", s->own.title,
 	     *s->source.path ? s->source.path : s->own.image, why, has_others(s) ?
 	     "ends here, as the others of its step go on" : "starts from the beginning");
@@ -219,8 +218,7 @@ int slot_run(const struct slot_request *req)
 	char why[1024] = "";
 	int rc;
 
-	notes = json_array();
-	out_hear = keep_note;
+	notes_listen();
 	getrlimit(RLIMIT_NOFILE, &s.files);
 	job_block_signals(&s.signals, true);
 	/* What a careless parent left open: these numbers are for our own use. */

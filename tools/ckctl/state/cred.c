@@ -331,23 +331,43 @@ int cred_chdir(const struct image_process *p, const char *path)
 
 /* ---- for good ---- */
 
-/* Groups as saved; without the right to set them, only as they are. */
-static int restore_groups(const struct restore *r, const struct image_process *p)
+static bool has_groups(const struct restore *r, const struct image_process *p)
 {
 	int i;
 
+	for (i = 0; i < r->nr_groups; i++)
+		if (!group_among(r->groups[i], (const gid_t *)p->groups, (int)p->cred->nr_groups))
+			return false;
+	return r->nr_groups == (int)p->cred->nr_groups;
+}
+
+/* Told once, and while there is somewhere to: skeletons have no standard error of ours. */
+static int cred_prepare(struct restore *r)
+{
+	const struct image *img = r->image;
+	size_t i;
+
+	for (i = 0; i < img->nr_processes && !caps_have(CAP_SETGID); i++) {
+		const struct image_process *p = &img->processes[i];
+
+		if (has_groups(r, p))
+			continue;
+		note("pid %d (%s) goes on with your groups of now, not with those of then",
+		     p->rec->pid, p->rec->comm);
+		break;
+	}
+	return CK_OK;
+}
+
+/* Groups as saved; without the right to set them, only as they are. */
+static int restore_groups(const struct restore *r, const struct image_process *p)
+{
 	if (setgroups(p->cred->nr_groups, p->groups) == 0)
 		return CK_OK;
 	/* The user's are in the image, root's must not be left to it. */
 	if (errno != EPERM || r->foreign)
 		return fail_errno(errno, "pid %d (%s): cannot set its groups", p->rec->pid,
 				  p->rec->comm);
-	for (i = 0; i < r->nr_groups; i++)
-		if (!group_among(r->groups[i], (const gid_t *)p->groups, (int)p->cred->nr_groups))
-			break;
-	if (r->nr_groups != (int)p->cred->nr_groups || i < r->nr_groups)
-		note("pid %d (%s) goes on with your groups of now, not with those of then",
-		     p->rec->pid, p->rec->comm);
 	return CK_OK;
 }
 
@@ -449,5 +469,6 @@ const struct state_ops state_cred = {
 	.refused = "seccomp filters, other namespaces, threads with credentials of "
 		   "their own",
 	.dump = cred_dump,
+	.prepare = cred_prepare,
 	.restore = cred_restore,
 };

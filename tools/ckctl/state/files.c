@@ -418,8 +418,8 @@ static int files_commit(struct restore *r)
 		if (ftruncate(r->file_fds[i], (off_t)f->rec->size) < 0)
 			return fail_errno(errno, "cannot cut %s back to its length at the checkpoint",
 					  f->path);
-		note("%s is cut back to its length at the checkpoint, %ju bytes (it had %jd)",
-		     f->path, (uintmax_t)f->rec->size, (intmax_t)st.st_size);
+		note_done("%s is cut back to its length at the checkpoint, %ju bytes (it had %jd)",
+			  f->path, (uintmax_t)f->rec->size, (intmax_t)st.st_size);
 	}
 	return CK_OK;
 }

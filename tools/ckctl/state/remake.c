@@ -403,11 +403,11 @@ int remake_commit(struct restore *r)
 		if (rc < 0)
 			rc = fail_errno(errno, "cannot bring %s back", m.shm->name);
 		if (!rc)
-			note("%s is brought back to its contents at the checkpoint", m.shm->name);
+			note_done("%s is brought back to its contents at the checkpoint", m.shm->name);
 	}
 	if (nr == 1)
-		note("%s was missing and is made again", first);
+		note_done("%s was missing and is made again", first);
 	else if (nr)
-		note("%s and %zu more temporary files were missing and are made again", first, nr - 1);
+		note_done("%s and %zu more temporary files were missing and are made again", first, nr - 1);
 	return rc;
 }
