@@ -161,6 +161,26 @@ stick_same() {
 		job_await "$job" "RUNNING|COMPLETED" && [ "$(job_field "$job" BatchHost)" = node1 ] && two_continued "$job"
 }
 
+# The nodes of the job are those, too, where no step was at that moment.
+stick_between() {
+	local former
+	rm -f between go-on
+	begin between -N2 <<-'END' && file_await between && create || return
+		#!/bin/bash
+		touch between
+		while [ ! -e go-on ]; do sleep 0.2; done
+		srun -N2 hostname >hosts
+		echo "end $?"
+		sort hosts
+	END
+	former=$job
+	as_user scancel "$job" && job_await "$job" CANCELLED && restart 0 "$job" StickToNodes && says "^restarted $job from" || return
+	[[ $(job_field "$job" ReqNodeList) =~ ^(node0,node1|node\[0-1\])$ ]] || { why "it is kept to $(job_field "$job" ReqNodeList)"; return 1; }
+	job_await "$job" RUNNING && scontrol update jobid="$job" Requeue=0 && as_user scancel "$job" && job_await "$job" CANCELLED || return
+	restart 0 "$former" StickToNodes && job=$(sed -n 's/^restarted .* as \([0-9]*\) from .*/\1/p' said) && touch go-on || return
+	ended_with COMPLETED 0 && [ "$(job_field "$job" NumNodes)" = 2 ] && script_undisturbed "end 0" node0 node1
+}
+
 stick_down() {
 	two_tasks down -w node1 --no-requeue && as_user scancel "$job" && job_await "$job" CANCELLED || return
 	scontrol update nodename=node1 state=down reason="a test"
@@ -208,6 +228,7 @@ run "a job that cannot be requeued continues under another id" not_requeued
 run "and starts anew with its arguments when its image is gone by then" anew
 run "a job whose node was lost" node_lost
 run "ckctl restart <jobid> StickToNodes: on the very nodes where the checkpoint was made" stick_same
+run "StickToNodes: a job of two nodes whose script was between two steps, under its own id and another one" stick_between
 run "--stick-to-nodes: that node is down" stick_down
 run "refused: a running job, another's image, one of another job" refused
 run "srun SLURM_RESTART_DIR: read the step's image there and continue from it" by_variable

@@ -13,6 +13,7 @@
 #include <sys/mman.h>
 
 #include "announce.h"
+#include "job_id.h"
 #include "launch.h"
 #include "options.h"
 #include "step.h"
@@ -36,8 +37,11 @@ int slurm_spank_init(spank_t sp, int ac, char **av)
 	(void)ac;
 	(void)av;
 	switch (spank_context()) {
-	case S_CTX_ALLOCATOR:
 	case S_CTX_LOCAL:
+		job_id_correct();
+		options_register(sp);
+		break;
+	case S_CTX_ALLOCATOR:
 	case S_CTX_REMOTE:
 		options_register(sp);
 		break;

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "interval.h"
+#include "job_id.h"
 #include "options.h"
 #include "out.h"
 #include "policy.h"
@@ -123,6 +124,8 @@ const struct step *step_look(spank_t sp)
 		step.image_dir = site_dir(id);
 	/* One with nothing but a directory is there to be asked, and tells ckctl of that. */
 	step.keeper = step.node == 0 && (step.interval_s || named);
+	if (step.batch)
+		spank_setenv(sp, ENV_BATCH, id, 1);
 	if (step.batch && step.interval_s)
 		spank_setenv(sp, ENV_JOB, id, 1);
 	if (named)

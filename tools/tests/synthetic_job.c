@@ -24,7 +24,7 @@ static const struct job_part parts[] = {
 
 int synthetic_job_fill(struct job_image_writer *w, uint32_t seed, struct image_meta *meta)
 {
-	char record[320], path[4600];
+	char record[512], path[4600];
 	size_t i;
 	int rc = job_image_step(job_image_dir(w), "batch");
 
@@ -32,7 +32,8 @@ int synthetic_job_fill(struct job_image_writer *w, uint32_t seed, struct image_m
 	if (rc == CK_OK)
 		rc = job_image_step(job_image_dir(w), "0");
 	/* Rank 3 of step 0 has ended; step 0 began before 2023-11-14T22:13:20Z, wherever that is. */
-	snprintf(record, sizeof(record), "{\"seed\": %u, \"job\": {\"JobName\": \"test\"}, \"steps\": "
+	snprintf(record, sizeof(record), "{\"seed\": %u, \"cluster\": \"c\", \"job_id\": \"5\", "
+		 "\"nodes\": [\"n1\", \"n2\"], \"job\": {\"JobName\": \"test\"}, \"steps\": "
 		 "[{\"StepId\": \"5.batch\", \"Tasks\": \"1\"}, {\"StepId\": \"5.0\", "
 		 "\"StartTime\": \"2023-11-12T00:00:00\", \"Tasks\": \"4\"}], "
 		 "\"exits\": [{\"step\": \"1\", \"rank\": 3, \"status\": 1}, "

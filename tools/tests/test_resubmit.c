@@ -110,6 +110,57 @@ static void test_resources(void)
 	json_decref(options);
 }
 
+/* What was asked of the nodes, and beside them. */
+static void test_requests(void)
+{
+	static const char told[] =
+		"JobId=7 WCKey=key Deadline=2099-01-02T03:04:05 ReqB:S:C:T=0:0:3:2 Socks/Node=2 "
+		"NtasksPerN:B:S:C=0:0:4:1 CoreSpec=1 Network=sn_all Switches=2@00:05:00";
+	static const char *const expected[] = {
+		"--wckey=key", "--deadline=2099-01-02T03:04:05", "--cores-per-socket=3",
+		"--threads-per-core=2", "--sockets-per-node=2", "--ntasks-per-socket=4",
+		"--ntasks-per-core=1", "--core-spec=1", "--network=sn_all", "--switches=2@00:05:00",
+	};
+	json_t *options = options_of(told);
+	size_t i;
+
+	for (i = 0; i < sizeof(expected) / sizeof(expected[0]); i++)
+		ok(has(options, expected[i]), "%s", expected[i]);
+	ok(!has_name(options, "--ntasks-per-node") && !has_name(options, "--thread-spec"), "and no more");
+	json_decref(options);
+	options = options_of("JobId=7 ThreadSpec=2");
+	ok(has(options, "--thread-spec=2"), "--thread-spec=2");
+	json_decref(options);
+	options = options_of("JobId=7 WCKey=*key Deadline=N/A ReqB:S:C:T=0:0:*:* Socks/Node=* "
+			     "NtasksPerN:B:S:C=*:*:*:* CoreSpec=* Network=(null)");
+	/* All jobs have these. */
+	ok(json_array_size(options) == 3, "of nothing, nothing: %zu options", json_array_size(options));
+	json_decref(options);
+	options = options_of("JobId=7 Deadline=2020-01-02T03:04:05");
+	ok(!has_name(options, "--deadline"), "a deadline that has passed does not count");
+	json_decref(options);
+}
+
+/* For each GPU: sbatch takes no other numbers of processors and memory beside these. */
+static void test_per_gpu(void)
+{
+	static const char *const jobs[] = {
+		"JobId=7 CPUs/Task=6 MinMemoryNode=8G CpusPerTres=gres:gpu:3 MemPerTres=gres:gpu:2048",
+		"JobId=7 CPUs/Task=6 MinMemoryTRES=0 CpusPerTres=gres/gpu:3 MemPerTres=gres/gpu:2048",
+		"JobId=7 CPUs/Task=6 MinMemoryCPU=1G CpusPerTres=gres/gpu:3 MemPerTres=gres/gpu:2048",
+	};
+	json_t *options;
+	size_t i;
+
+	for (i = 0; i < 3; i++) {
+		options = options_of(jobs[i]);
+		ok(has(options, "--cpus-per-gpu=3") && has(options, "--mem-per-gpu=2048") &&
+		   !has_name(options, "--cpus-per-task") && !has_name(options, "--mem=") &&
+		   !has_name(options, "--mem-per-cpu"), "for each GPU: %s", jobs[i]);
+		json_decref(options);
+	}
+}
+
 static bool in_environment(char **env, const char *variable)
 {
 	for (; *env; env++)
@@ -189,6 +240,8 @@ int main(void)
 {
 	test_options();
 	test_resources();
+	test_requests();
+	test_per_gpu();
 	test_environment();
 	test_node();
 	test_registry();

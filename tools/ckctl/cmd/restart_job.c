@@ -24,6 +24,7 @@
 #include "slot/story.h"
 
 #define LOOK_AGAIN_MS	500
+#define MAX_SUCCESSORS	100
 
 struct again {
 	const struct restart_job_request *req;
@@ -301,20 +302,42 @@ static int begin_again(struct again *a, bool *taken)
 
 /* ---- under another one ---- */
 
-/* Once is enough. */
+/* Did the user say which image it is to be, and not only which job? */
+static bool is_named(const struct again *a)
+{
+	return a->req->image || a->req->generation || a->req->image_dir;
+}
+
+/*
+ * Once is enough.  And what a successor has made since, its image has: with the older
+ * one, output would be cut back to what it was then.
+ */
 static int check_successor(struct again *a)
 {
-	json_t *next = NULL;
+	struct registry_entry entry = a->entry;
+	char next[sizeof(entry.goes_on_as)], newest[sizeof(next)] = "";
+	json_t *known = NULL;
+	unsigned int i;
 	int rc = CK_OK;
 
-	if (!*a->entry.goes_on_as)
-		return CK_OK;
-	ask(a, a->entry.goes_on_as, &next);
-	if (!is_over(next))
-		rc = fail(CK_BUSY, "job %s goes on as job %s already, which is %s", a->id,
-			  a->entry.goes_on_as, state_of(next));
-	json_decref(next);
-	return rc;
+	/* A file of the user's may say anything, a circle too. */
+	for (i = 0; i < MAX_SUCCESSORS && *entry.goes_on_as && !rc; i++) {
+		strcpy(next, entry.goes_on_as);
+		ask(a, next, &known);
+		if (!is_over(known))
+			rc = fail(CK_BUSY, "job %s goes on as job %s already, which is %s", a->id, next,
+				  state_of(known));
+		json_decref(known);
+		if (!rc)
+			rc = registry_read(a->cluster, next, &entry);
+		if (*entry.image && is_there(entry.image))
+			strcpy(newest, next);
+	}
+	if (rc || !*newest || is_named(a))
+		return rc;
+	return fail(CK_REFUSED, "job %s went on as job %s; \"ckctl restart %s\" continues from its later "
+		    "image, and with ImageDir= or %s@<n> job %s continues from its own", a->id, newest,
+		    newest, a->id, a->id);
 }
 
 static int submit_again(struct again *a)

@@ -377,7 +377,7 @@ static int put_record(struct coordinator *c)
 	json_t *record = json_pack("{s:s, s:s, s:I, s:I, s:b, s:O, s:O, s:O, s:o, s:O*}", "cluster", c->cluster,
 				   "job_id", c->id, "uid", (json_int_t)geteuid(),
 				   "gid", (json_int_t)getegid(), "batch", (int)c->batch,
-				   "nodes", c->res->nodes, "job", c->job, "steps", c->steps,
+				   "nodes", c->nodes, "job", c->job, "steps", c->steps,
 				   "exits", crew_collect(c->crew, "exits"),
 				   "arguments", crew_told(c->crew, "arguments"));
 	char *text;

@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "../../slurm/task_name.h"
@@ -51,6 +52,33 @@ static const struct map plain[] = {
 	{ "MailType", "mail-type", "NONE" },
 	{ "WorkDir", "chdir", "" },
 	{ "ArrayTaskId", "array", "" },
+	{ "Socks/Node", "sockets-per-node", "*" },
+	{ "CoreSpec", "core-spec", "*" },
+	{ "ThreadSpec", "thread-spec", "" },
+	{ "Network", "network", "" },
+	{ "Switches", "switches", "" },
+	{ "WCKey", "wckey", "" },
+};
+
+/* Options that sbatch does not take together with those that these fields are of; what Slurm
+ * tells of them all the same is what it has made of the others. */
+static const struct map excluded[] = {
+	{ "CpusPerTres", "cpus-per-task", "" },
+	{ "MemPerTres", "mem", "" },
+	{ "MemPerTres", "mem-per-cpu", "" },
+};
+
+/* Of "2:0:*:1", the @at-th number. */
+static const struct {
+	const char *field;
+	unsigned int at;
+	const char *option;
+} numbers[] = {
+	{ "NtasksPerN:B:S:C", 0, "ntasks-per-node" },
+	{ "NtasksPerN:B:S:C", 2, "ntasks-per-socket" },
+	{ "NtasksPerN:B:S:C", 3, "ntasks-per-core" },
+	{ "ReqB:S:C:T", 2, "cores-per-socket" },
+	{ "ReqB:S:C:T", 3, "threads-per-core" },
 };
 
 /* What each generic resource in a list of them begins with is no part of the option. */
@@ -59,6 +87,8 @@ static const struct map resources[] = {
 	{ "TresPerJob", "gpus", "gres/gpu" },
 	{ "TresPerSocket", "gpus-per-socket", "gres/gpu" },
 	{ "TresPerTask", "gpus-per-task", "gres/gpu" },
+	{ "CpusPerTres", "cpus-per-gpu", "gres/gpu" },
+	{ "MemPerTres", "mem-per-gpu", "gres/gpu" },
 };
 
 /* In their names, as Slurm tells them, nothing is left to be replaced. */
@@ -78,6 +108,16 @@ static void add(json_t *options, const char *name, const char *value)
 	free(text);
 }
 
+static bool is_excluded(const json_t *job, const char *option)
+{
+	size_t i;
+
+	for (i = 0; i < sizeof(excluded) / sizeof(excluded[0]); i++)
+		if (strcmp(excluded[i].option, option) == 0 && slurm_field(job, excluded[i].field))
+			return true;
+	return false;
+}
+
 static void add_plain(json_t *options, const json_t *job)
 {
 	const char *value;
@@ -85,7 +125,10 @@ static void add_plain(json_t *options, const json_t *job)
 
 	for (i = 0; i < sizeof(plain) / sizeof(plain[0]); i++) {
 		value = slurm_field(job, plain[i].field);
-		if (value && *value && strcmp(value, plain[i].nothing) != 0)
+		/* "*name" is what the user's account has anyway. */
+		if (value && *value && strcmp(value, plain[i].nothing) != 0 &&
+		    (*value != '*' || strcmp(plain[i].field, "WCKey") != 0) &&
+		    !is_excluded(job, plain[i].option))
 			add(options, plain[i].option, value);
 	}
 }
@@ -158,8 +201,6 @@ static void add_sharing(json_t *options, const json_t *job)
 	const char *shared = slurm_field(job, "OverSubscribe");
 	const char *contiguous = slurm_field(job, "Contiguous");
 	const char *requeue = slurm_field(job, "Requeue");
-	const char *per_node = slurm_field(job, "NtasksPerN:B:S:C");
-	char number[16];
 
 	if (shared && strcmp(shared, "NO") == 0)
 		add(options, "exclusive", NULL);
@@ -169,12 +210,36 @@ static void add_sharing(json_t *options, const json_t *job)
 		add(options, "oversubscribe", NULL);
 	if (contiguous && strcmp(contiguous, "1") == 0)
 		add(options, "contiguous", NULL);
-	if (per_node && atoi(per_node) > 0) {
-		snprintf(number, sizeof(number), "%d", atoi(per_node));
-		add(options, "ntasks-per-node", number);
-	}
 	if (requeue)
 		add(options, strcmp(requeue, "0") == 0 ? "no-requeue" : "requeue", NULL);
+}
+
+static void add_numbers(json_t *options, const json_t *job)
+{
+	const char *value;
+	char number[16];
+	unsigned int at;
+	size_t i;
+
+	for (i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++) {
+		value = slurm_field(job, numbers[i].field);
+		for (at = 0; value && at < numbers[i].at; at++)
+			value = strchr(value, ':') ? strchr(value, ':') + 1 : NULL;
+		if (!value || atoi(value) <= 0)
+			continue;
+		snprintf(number, sizeof(number), "%d", atoi(value));
+		add(options, numbers[i].option, number);
+	}
+}
+
+/* With one that has passed, Slurm takes no job. */
+static void add_deadline(json_t *options, const json_t *job)
+{
+	const char *value = slurm_field(job, "Deadline");
+	struct tm tm = { .tm_isdst = -1 };
+
+	if (value && strptime(value, "%Y-%m-%dT%H:%M:%S", &tm) && mktime(&tm) > time(NULL))
+		add(options, "deadline", value);
 }
 
 static void add_nodes(json_t *options, const json_t *job, const struct resubmit *r)
@@ -201,6 +266,8 @@ json_t *resubmit_options(const json_t *job, const struct resubmit *r)
 	add_nodes(options, job, r);
 	add_resources(options, job);
 	add_sharing(options, job);
+	add_numbers(options, job);
+	add_deadline(options, job);
 	add_streams(options, job);
 	/* Whatever the script says of these: it has waited long enough. */
 	add(options, "begin", "now");
