@@ -6,15 +6,22 @@ _ckctl_options() {	# COMMAND: its long options
 	case $1 in
 	run) echo "$all --checkpoint= --checkpoint-dir= --name= --keep=" ;;
 	create) echo "$all --cgroup= --name= --image-dir= --max-wait= --keep= --kill --leave-frozen" \
-		"--stop --stream ImageDir= MaxWait=" ;;
+		"--stop --stream" ;;
 	restart) echo "$all --checkpoint= --detach --force --image-dir= --keep= --name= --pid-namespace=" \
-		"--pidfile= --stick-to-nodes ImageDir= StickToNodes" ;;
+		"--pidfile= --stick-to-nodes" ;;
 	check | thaw) echo "$all --cgroup=" ;;
 	core) echo "$all --output=" ;;
 	status) echo "$all --state-table" ;;
 	config) echo "$all --check" ;;
-	vacate | requeue) echo "$all --image-dir= --max-wait= ImageDir= MaxWait=" ;;
+	vacate | requeue) echo "$all --image-dir= --max-wait=" ;;
 	*) echo "$all" ;;
+	esac
+}
+
+_ckctl_keywords() {	# COMMAND
+	case $1 in
+	create | vacate | requeue) echo "ImageDir= MaxWait=" ;;
+	restart) echo "ImageDir= StickToNodes" ;;
 	esac
 }
 
@@ -33,6 +40,8 @@ _ckctl_slurm_jobs() {	# the user's running jobs of Slurm and their steps
 	squeue -h --me -t running -o %i 2>/dev/null
 	squeue -h --me --steps -o %i 2>/dev/null
 }
+
+_ckctl_slurm_known() { command -v squeue >/dev/null && squeue -h --me -t all -o %i 2>/dev/null; }
 
 _ckctl_settings() { ckctl -q config 2>/dev/null | sed -n 's/^\([a-z_]*\)  .*/\1/p' | grep -vx file; }
 
@@ -53,7 +62,7 @@ _ckctl_pids() {
 
 _ckctl() {
 	local word=${COMP_WORDS[COMP_CWORD]} command='' at=1
-	local commands='run create restart list show verify check core status able disable enable error vacate \
+	local keywords commands='run create restart list show verify check core status able disable enable error vacate \
 		requeue config thaw help'
 	COMPREPLY=()
 	# bash takes --option=value for three words.
@@ -77,17 +86,19 @@ _ckctl() {
 		mapfile -t COMPREPLY < <(compgen -f -- "$word")
 	elif [[ $word == -* ]]; then
 		mapfile -t COMPREPLY < <(compgen -W "$(_ckctl_options "$command")" -- "$word")
-		[[ ${COMPREPLY[0]-} != *= ]] || compopt -o nospace
 	else
+		keywords=$(_ckctl_keywords "$command")
 		case $command in
 		run) mapfile -t COMPREPLY < <(compgen -c -- "$word"; compgen -f -- "$word") ;;
 		create)
-			mapfile -t COMPREPLY < <(compgen -W "$(_ckctl_jobs; _ckctl_slurm_jobs) self" -- "$word") ;;
-		able | disable | enable | error | vacate | requeue)
-			mapfile -t COMPREPLY < <(compgen -W "$(_ckctl_slurm_jobs)" -- "$word") ;;
+			mapfile -t COMPREPLY < <(compgen -W "$(_ckctl_jobs; _ckctl_slurm_jobs) self $keywords" -- "$word") ;;
+		status | able | disable | enable | error | vacate | requeue)
+			mapfile -t COMPREPLY < <(compgen -W "$(_ckctl_slurm_jobs) $keywords" -- "$word") ;;
 		check) mapfile -t COMPREPLY < <(compgen -W "$(_ckctl_jobs) self" -- "$word") ;;
 		thaw) mapfile -t COMPREPLY < <(compgen -W "$(_ckctl_jobs)" -- "$word") ;;
-		restart | show | verify)
+		restart)
+			mapfile -t COMPREPLY < <(compgen -W "$(_ckctl_images "$word"; _ckctl_slurm_known) $keywords" -- "$word") ;;
+		show | verify)
 			mapfile -t COMPREPLY < <(compgen -W "$(_ckctl_images "$word")" -- "$word") ;;
 		core)
 			if [ -d "${COMP_WORDS[COMP_CWORD - 1]}" ] || [ -d "${COMP_WORDS[COMP_CWORD - 1]}.ckpt" ]; then
@@ -100,6 +111,7 @@ _ckctl() {
 		help) mapfile -t COMPREPLY < <(compgen -W "$commands" -- "$word") ;;
 		esac
 	fi
+	[[ ${COMPREPLY[0]-} != *= ]] || compopt -o nospace
 }
 
 complete -F _ckctl ckctl

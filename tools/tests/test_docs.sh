@@ -4,10 +4,11 @@
 # shellcheck source=tools/tests/lib.sh
 . "$(dirname "$0")/lib.sh"
 ckctl=${CKCTL:-build/ckctl.bin}
-ckctl() { "$ckctl" "$@"; }	# for the completion
+# For the completion.
+ckctl() { "$ckctl" "$@"; }
+squeue() { printf '%s\n' 4711 4712_3; }
 
 in_man() { grep -qE "Fl Fl ${1//-/[-]}( |\$)" man/ckctl.8; }
-in_completion() { _ckctl_options "$1" | tr ' ' '\n' | grep -qxE -- "--$2=?"; }
 completes() {	# EXPECTED WORD…: the last word is being completed
 	local expected=$1
 	shift
@@ -28,10 +29,17 @@ for command in $commands; do
 	check "$command --help succeeds" test -n "$("$ckctl" "$command" --help | grep -F "ckctl $command")"
 	for option in $options; do
 		check "$command $option is in the man page" in_man "${option#--}"
-		check "$command $option is completed" in_completion "$command" "${option#--}"
+		check "$command $option is completed" completes "$option=\?" "$command" "$option"
+	done
+	for keyword in $("$ckctl" "$command" --help | grep -oE '\[[A-Z][a-z]+[A-Z][A-Za-z]+=?' | sort -u); do
+		check "$command ${keyword#?} is completed" completes "${keyword#?}" "$command" 4711 "${keyword:1:3}"
 	done
 	"$ckctl" "$command" --no-such-option >/dev/null 2>&1
 	check "$command refuses an unknown option" test $? -eq 2
+done
+for command in create restart status able disable enable error vacate requeue; do
+	check "$command completes jobs of Slurm" completes 4712_3 "$command" 47
+	check "$command completes them from nothing" completes 4711 "$command" ""
 done
 message=$("$ckctl" frobnicate 2>&1)
 check "an unknown command is a usage error" test $? -eq 2
