@@ -8,20 +8,16 @@
 # Every test program must pass: undisturbed; checkpointed twice under way;
 # killed and restarted; restarted again from the same image; and restarted
 # from a checkpoint of that. The first is the control: what fails there is no
-# fault of a checkpoint.
+# fault of a checkpoint. Two are saved in the other ways in which pages are written.
 
 # shellcheck source=selftests/lib.sh
 . "$(dirname "$0")/lib.sh"
 
 programs=("$@")
-[ $# -gt 0 ] || programs=(
-	regs threads memory advice shm signals timers
-	pids orphans zombies stopped exited_main attributes creds chroots
-	files removed tempfiles pipes fifos events
-	syscalls fragile relaunch
-)
+[ $# -gt 0 ] || programs=("${all_programs[@]}")
+declare -A modes=([memory]=--stream [shm]=--stop)
 
 for p in "${programs[@]}"; do
-	check_program "$p"
+	check_program "$p" ${modes[$p]:-}
 done
 finish

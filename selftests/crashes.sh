@@ -13,7 +13,7 @@
 # shellcheck source=selftests/lib.sh
 . "$(dirname "$0")/lib.sh"
 
-rounds=${1:-15}
+rounds=${1:-10}
 seed_random
 # No id of the job may be given to anybody else while it is dead.
 echo 4194304 >/proc/sys/kernel/pid_max
@@ -319,13 +319,17 @@ measure() {
 }
 
 run_all() {
-	local actions=(create_killed create_killed task_killed_in_create restart_killed restart_killed task_killed_in_restart no_space)
+	local kinds=(create_killed task_killed_in_create restart_killed task_killed_in_restart no_space broken_disk) often
+	often=(create_killed create_killed task_killed_in_create restart_killed restart_killed task_killed_in_restart no_space)
 	if inject_setup; then
-		actions+=(allocations_fail_in_create allocations_fail_in_create allocations_fail_in_restart allocations_fail_in_restart)
+		kinds+=(allocations_fail_in_create allocations_fail_in_restart)
+		often+=(allocations_fail_in_create allocations_fail_in_create allocations_fail_in_restart allocations_fail_in_restart)
 	fi
 	for ((round = 1; round <= rounds; round++)); do
-		pick action "${actions[@]}"
+		pick action "${often[@]}"
 		[ $((round % 20)) != 7 ] || action=broken_disk
+		# Each of them once before anything is left to chance.
+		[ $round -gt ${#kinds[@]} ] || action=${kinds[round - 1]}
 		news=()
 		{ $action; look_around; } >"$work/round" 2>&1
 		[ $((round % 50)) != 0 ] || news+=("# $round rounds: jobs harmed: $harmed, images lost: $lost, leftovers: $left")

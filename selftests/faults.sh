@@ -151,10 +151,7 @@ stuck_killed() {
 }
 
 stuck_is_named() {	# ARGUMENTS of create
-	expect_status 5 ckctl create stuck "$@" || return
-	grep -q "$(head -n 1 "$(job_cgroup stuck)/cgroup.procs")" "$work/stderr" && return
-	why "the task is not named: $(cat "$work/stderr")"
-	return 1
+	refused 5 "$(head -n 1 "$(job_cgroup stuck)/cgroup.procs")" ckctl create stuck "$@"
 }
 
 # A task that sleeps where no signal wakes it cannot be frozen.
@@ -182,7 +179,7 @@ uninterruptible() {
 disk_full() {
 	mkdir -p "$work/small"
 	mount -t tmpfs -o size=24m none "$work/small"
-	BIG_MB=40 job_start big big && expect_status 6 ckctl create big ImageDir="$work/small" && runs_on big || return
+	BIG_MB=40 job_start big big && refused 6 "no space left" ckctl create big ImageDir="$work/small" && runs_on big || return
 	if [ -n "$(find "$work/small" -type f)" ]; then
 		why "left behind: $(find "$work/small" | tr '\n' ' ')"
 		return 1
@@ -190,9 +187,9 @@ disk_full() {
 	# With a former image, which must survive.
 	mount -o remount,size=60m "$work/small"
 	ckctl create big ImageDir="$work/small" || return
-	expect_status 6 ckctl create big ImageDir="$work/small" && runs_on big &&
+	refused 6 "no space left" ckctl create big ImageDir="$work/small" && runs_on big &&
 		image_proved "$work/small/big.ckpt" && image_clean "$work/small/big.ckpt" || return
-	expect_status 6 ckctl create big --stream ImageDir="$work/small" && runs_on big &&
+	refused 6 "No space left" ckctl create big --stream ImageDir="$work/small" && runs_on big &&
 		image_proved "$work/small/big.ckpt" && image_clean "$work/small/big.ckpt" &&
 		no_session && job_end big
 }
@@ -236,8 +233,7 @@ damaged() {	# flip_bit|cut_file
 		random_file "$bad"
 		"$1" "$file"
 		touch "$(job_dir shm)/ask"
-		expect_status 7 timeout 30 ckctl restart "$bad" --name=shm || { why "$what"; return 1; }
-		grep -q "bad.ckpt" "$work/stderr" || { why "$what: the sentence does not name the image"; return 1; }
+		refused 7 bad.ckpt ckctl restart "$bad" --name=shm || { why "$what"; return 1; }
 		expect_status 7 ckctl verify "$bad" || { why "$what"; return 1; }
 		if [ -e "$(job_dir shm)/answer" ] || [ -d "$(job_cgroup shm)" ]; then
 			why "$what: something ran or is left"
@@ -256,20 +252,18 @@ not_loaded() {
 	modprobe -r ckpt || { why "the module cannot be removed"; return 1; }
 	# Asking for the family would load it.
 	echo "install ckpt /bin/false" >/etc/modprobe.d/selftest.conf
-	if ! expect_status 8 ckctl create regs || ! expect_status 8 ckctl status ||
-		! expect_status 8 ckctl restart "$images/regs.ckpt"; then
-		rc=1
-	fi
+	refused 8 "not loaded" ckctl create regs && refused 8 "not loaded" ckctl status &&
+		refused 8 "not loaded" ckctl restart "$images/regs.ckpt" --name=another || rc=1
 	rm /etc/modprobe.d/selftest.conf
 	modprobe ckpt || rc=1
 	[ $rc = 0 ] && job_create regs && job_end regs
 }
 
 # Frozen for a while, in which something else is tried.
-while_frozen() {	# COMMAND…: sets creator, status
+while_frozen() {	# COMMAND…: sets creator, status and $work/stderr
 	local rc=0
 	BIG_MB=150 job_start big big || return
-	ckctl create big --stop ImageDir="$work" &
+	ckctl create big --stop ImageDir="$work" 2>"$work/created" &
 	creator=$!
 	if ! "$waitfor" "$wait_s" cgroup "$(job_cgroup big)" frozen 1; then
 		why "the job was not frozen"
@@ -278,6 +272,8 @@ while_frozen() {	# COMMAND…: sets creator, status
 	"$@" || rc=1
 	status=0
 	wait $creator || status=$?
+	mv "$work/created" "$work/stderr"
+	cat "$work/stderr"
 	return $rc
 }
 
@@ -308,7 +304,8 @@ unload_refused() {
 }
 
 second_create() {
-	expect_status 10 ckctl create big ImageDir="$images" && expect_status 10 ckctl create big ImageDir="$work"
+	refused 10 "under way" ckctl create big ImageDir="$images" &&
+		refused 10 "being written" ckctl create big ImageDir="$work"
 }
 
 two_at_once() {
@@ -327,10 +324,11 @@ kill_job() {
 job_ends() {
 	rm -rf "$work/big.ckpt"
 	while_frozen kill_job || return
-	if [ $status = 0 ]; then
-		why "a checkpoint of a job that ended in the middle was a success"
+	if [ $status != 9 ]; then
+		why "a checkpoint of a job that ended in the middle ended with status $status"
 		return 1
 	fi
+	one_sentence "the job has ended\|no process\|no task" || return
 	wait "$keeper"
 	no_session && "$waitfor" "$wait_s" gone "$(job_cgroup big)" && [ ! -e "$work/big.ckpt/manifest.json" ] && return
 	why "something is left: $(find "$work/big.ckpt") $(ls -d "$(job_cgroup big)")"
@@ -375,14 +373,7 @@ pid_taken() {
 		why "the pid cannot be taken"
 		return 4
 	fi
-	if ckctl restart "$images/regs.ckpt" --detach 2>"$work/stderr"; then
-		keeper=
-		job_works regs && job_kill regs || rc=1
-	elif ! grep -q "\b$pid\b" "$work/stderr"; then
-		why "the pid is neither replaced nor named: $(cat "$work/stderr")"
-		rc=1
-	fi
-	cat "$work/stderr"
+	expect_status 0 ckctl restart "$images/regs.ckpt" --detach && job_works regs && job_kill regs || rc=1
 	kill $sleeper
 	wait $sleeper
 	[ $rc = 0 ] && no_session && job_restart regs && job_end regs

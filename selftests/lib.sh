@@ -147,7 +147,49 @@ job_restart() {	# NAME [OPTION…]: sets keeper
 	job_await "$name" answer && rm "$dir/answer"
 }
 
+# ---- the job "lines", which shows where it was saved ----
+
+# Its output to FILE, opened as the shell does for OPERATOR.
+lines_start() {	# FILE OPERATOR
+	local dir
+	dir=$(job_dir lines)
+	rm -rf "$dir" "$images/lines.ckpt"
+	mkdir "$dir"
+	if [ "$2" = ">>" ]; then
+		ckctl run --name=lines --checkpoint-dir="$images" -- "$bin/lines" "$dir" >>"$1" 2>"$dir.out" &
+	else
+		ckctl run --name=lines --checkpoint-dir="$images" -- "$bin/lines" "$dir" >"$1" 2>"$dir.out" &
+	fi
+	keeper=$!
+	job_await lines ready
+}
+
+lines_restart() {	# FILE [OPTION…], appended to
+	local file=$1
+	shift
+	job_rewind lines
+	ckctl restart "$images/lines.ckpt" "$@" >>"$file" 2>"$(job_dir lines).out" &
+	keeper=$!
+	job_works lines
+}
+
+# Every number once, in order.
+in_sequence() {	# FILE
+	awk '$0 != NR - 1 { print "line " NR " is " $0; exit 1 }' "$1" >"$work/wrong" && [ -s "$1" ] && return 0
+	why "the output is not in sequence: $(cat "$work/wrong")"
+	return 1
+}
+
 # ---- what every program must stand ----
+
+# All that cr.sh runs; user.sh, too, but for what only root may do.
+# shellcheck disable=SC2034 # a variable for who sources this
+all_programs=(
+	regs threads memory advice shm signals timers
+	pids orphans zombies stopped exited_main attributes creds chroots
+	files removed tempfiles pipes fifos events
+	syscalls fragile relaunch
+)
 
 undisturbed() {	# PROGRAM
 	local dir pid
@@ -168,8 +210,8 @@ checkpointed() {	# PROGRAM
 }
 
 # What comes after the checkpoint must not be seen by the restarted one.
-restarted() {	# PROGRAM
-	job_start "$1" "$1" && job_works "$1" && job_create "$1" && job_works "$1" && job_kill "$1" &&
+restarted() {	# PROGRAM [OPTION of create…]
+	job_start "$1" "$1" && job_works "$1" && job_create "$@" && job_works "$1" && job_kill "$1" &&
 		job_restart "$1" && job_works "$1" && job_end "$1"
 }
 
@@ -182,11 +224,11 @@ restarted_twice() {	# PROGRAM
 		job_restart "$1" && job_works "$1" && job_end "$1"
 }
 
-check_program() {	# PROGRAM
+check_program() {	# PROGRAM [OPTION of create, for the image that is restarted]
 	check "$1: undisturbed" undisturbed "$1"
 	check "$1: checkpointed twice and gone on" checkpointed "$1"
 	job_cleanup "$1"
-	check "$1: killed and restarted" restarted "$1"
+	check "$1: killed and restarted${2:+, saved with $2}" restarted "$@"
 	job_cleanup "$1"
 	check "$1: restarted again from the same image" restarted_again "$1"
 	check "$1: restarted from a checkpoint of that" restarted_twice "$1"
@@ -217,6 +259,21 @@ expect_status() {	# STATUS COMMAND…
 	cat "$work/stderr"
 	[ $status = "$expected" ] && return 0
 	why "\"$*\" ended with status $status instead of $expected: $(tail -n 3 "$work/stderr")"
+	return 1
+}
+
+# One line in $work/stderr, which has WORD in it.
+one_sentence() {	# WORD
+	[ "$(grep -vc '^restarted' "$work/stderr")" = 1 ] && grep -q -- "$1" "$work/stderr" && return 0
+	why "not one sentence with \"$1\": $(cat "$work/stderr")"
+	return 1
+}
+
+refused() {	# STATUS WORD COMMAND…
+	local status=$1 word=$2
+	shift 2
+	expect_status "$status" timeout 60 "$@" && one_sentence "$word" && return 0
+	why "this was \"$*\""
 	return 1
 }
 

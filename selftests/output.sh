@@ -11,37 +11,6 @@
 
 log=$work/lines.log
 
-# The job "lines", its output to FILE, opened as the shell does for OPERATOR.
-lines_start() {	# FILE OPERATOR
-	local dir
-	dir=$(job_dir lines)
-	rm -rf "$dir" "$images/lines.ckpt"
-	mkdir "$dir"
-	if [ "$2" = ">>" ]; then
-		ckctl run --name=lines --checkpoint-dir="$images" -- "$bin/lines" "$dir" >>"$1" 2>"$dir.out" &
-	else
-		ckctl run --name=lines --checkpoint-dir="$images" -- "$bin/lines" "$dir" >"$1" 2>"$dir.out" &
-	fi
-	keeper=$!
-	job_await lines ready
-}
-
-lines_restart() {	# FILE [OPTION…], appended to
-	local file=$1
-	shift
-	job_rewind lines
-	ckctl restart "$images/lines.ckpt" "$@" >>"$file" 2>"$(job_dir lines).out" &
-	keeper=$!
-	job_works lines
-}
-
-# Every number once, in order.
-in_sequence() {	# FILE
-	awk '$0 != NR - 1 { print "line " NR " is " $0; exit 1 }' "$1" >"$work/wrong" && [ -s "$1" ] && return 0
-	why "the output is not in sequence: $(cat "$work/wrong")"
-	return 1
-}
-
 own_log() {
 	lines_start "$log" ">" && job_works lines && job_create lines && job_works lines &&
 		job_kill lines && lines_restart /dev/null && job_works lines && job_end lines &&
@@ -53,7 +22,7 @@ refused_restart() {
 	local before after
 	lines_start "$log" ">" && job_create lines && job_works lines || return
 	before=$(stat -c %s "$log")
-	expect_status 10 ckctl restart "$images/lines.ckpt" || return
+	refused 10 running ckctl restart "$images/lines.ckpt" || return
 	after=$(stat -c %s "$log")
 	if [ "$after" -lt "$before" ]; then
 		why "the running job's output had $before bytes, then $after"
@@ -75,14 +44,14 @@ replaced_log() {
 	lines_start "$log" ">" && job_create lines && job_kill lines || return
 	mv "$log" "$log.old"
 	seq 1000 >"$log"
-	expect_status 3 ckctl restart "$images/lines.ckpt" && grep -q replaced "$work/stderr" &&
+	refused 3 replaced ckctl restart "$images/lines.ckpt" &&
 		lines_restart /dev/null --force && job_end lines
 }
 
 shorter_log() {
 	lines_start "$log" ">" && job_works lines && job_create lines && job_kill lines || return
 	echo >"$log"
-	expect_status 3 ckctl restart "$images/lines.ckpt" && grep -q shorter "$work/stderr"
+	refused 3 shorter ckctl restart "$images/lines.ckpt"
 }
 
 fifo_output() {

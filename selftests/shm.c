@@ -108,15 +108,13 @@ int main(int argc, char **argv)
 	}
 	wl_ready();
 	do {
-		struct timespec deadline;
+		struct wl_patience p = { 0 };
 		uint64_t before;
 
 		pthread_mutex_lock(&shared->lock);
 		before = shared->turn;
-		clock_gettime(CLOCK_REALTIME, &deadline);
-		deadline.tv_sec += 20;
 		while (shared->turn - before < 3 * NR)
-			wl_check(pthread_cond_timedwait(&shared->turned, &shared->lock, &deadline) == 0,
+			wl_check(wl_wait(&shared->turned, &shared->lock, &p, 60),
 				 "the processes stand still at turn %ju", shared->turn);
 		pthread_mutex_unlock(&shared->lock);
 		wl_verify(view + DATA / 16, DATA / 4, 1, "shared memory");

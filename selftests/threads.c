@@ -100,17 +100,13 @@ int main(int argc, char **argv)
 	pthread_mutex_unlock(&lock);
 	wl_ready();
 	do {
-		struct timespec deadline;
+		struct wl_patience p = { 0 };
 		unsigned int before;
 
 		pthread_mutex_lock(&lock);
 		before = turn;
-		clock_gettime(CLOCK_REALTIME, &deadline);
-		/* More than the half minute that a job may stand still for a node that is silent. */
-		deadline.tv_sec += 60;
 		while (turn - before < 2 * NR)
-			wl_check(pthread_cond_timedwait(&turned, &lock, &deadline) == 0,
-				 "the threads stand still: turn %u", turn);
+			wl_check(wl_wait(&turned, &lock, &p, 60), "the threads stand still: turn %u", turn);
 		pthread_mutex_unlock(&lock);
 		wl_check(pthread_mutex_trylock(&robust) == EBUSY, "the robust mutex lost its owner");
 		new_thread();

@@ -19,6 +19,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdbool.h>
@@ -162,6 +163,23 @@ static inline bool wl_patient(struct wl_patience *p, unsigned int most_s)
 		p->waited += step < 100000000 ? step : 100000000;
 	p->last = now;
 	return p->waited < most_s * 1000000000ULL;
+}
+
+/*
+ * One short step of waiting for @cond.  A deadline far away is of no use: it passes
+ * while the program is not there, and comes at once when it is back.
+ */
+static inline bool wl_wait(pthread_cond_t *cond, pthread_mutex_t *lock, struct wl_patience *p,
+			   unsigned int most_s)
+{
+	struct timespec soon;
+
+	clock_gettime(CLOCK_REALTIME, &soon);
+	soon.tv_nsec += 100000000;
+	soon.tv_sec += soon.tv_nsec / 1000000000;
+	soon.tv_nsec %= 1000000000;
+	pthread_cond_timedwait(cond, lock, &soon);
+	return wl_patient(p, most_s);
 }
 
 /* A reproducible stream of 64-bit values: xorshift64*. */
