@@ -31,7 +31,7 @@ touch "$work/etc/slurm/prolog.d/another"
 check "uninstall-slurm" slurm uninstall
 check "leaves what is not ours" test "$(files)" = ./etc/slurm/prolog.d/another
 check "again, with nothing there" slurm uninstall
-rm -r "$work/etc"
+rm -r "${work:?}/etc"
 
 # ---- of which release ----
 
