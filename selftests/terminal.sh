@@ -96,7 +96,21 @@ refused() {
 	return 1
 }
 
+# It would have none after a restart.
+own() {
+	at_terminal screen "ckctl run --name=own --checkpoint-dir=$images -- setsid -c -w sh -c 'touch job/own; exec sleep 300'"
+	file_await job/own || return
+	ckctl create own >refused 2>&1
+	[ $? = 3 ] && [ "$(wc -l <refused)" = 1 ] && grep -q "(sleep): it leads the session at a terminal" refused ||
+		why "it says: $(cat refused)"
+	echo 1 >"$(job_cgroup own)/cgroup.kill"
+	exec {keys}>&-
+	wait $person
+	[ ! -s "$reason" ]
+}
+
 check "a job at a terminal goes on at that of the restart" continued
 check "Ctrl-C reaches it there, and its status comes back" interrupted
 check "without a terminal it is refused, since it had /dev/tty open" refused
+check "a job that leads the session at its terminal is refused" own
 finish

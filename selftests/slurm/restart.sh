@@ -205,19 +205,33 @@ refused() {
 
 # ---- steps ----
 
+both=()	# options of the first launch and of the second one
 step() {	# COMMAND…: srun with what it continues from
 	local srun
 	rm -f task.* finish
-	as_user srun -n2 -N2 ./rounds.py 100 0 >first.txt 2>srun.err & srun=$!
+	as_user srun "${both[@]}" -n2 -N2 ./rounds.py 100 0 >first.txt 2>srun.err & srun=$!
 	rounds_await 2 20 && job=$(squeue -h -u user -o %A) && as_user ckctl create "$job.0" ImageDir=images && rounds_await 2 40 &&
 		as_user scancel "$job" && ! wait $srun && touch finish || return
-	as_user "$@" -n2 -N2 ./rounds.py 100 0 >second.txt 2>second.err || { why "srun: $(cat second.err)"; return 1; }
+	as_user "$@" "${both[@]}" -n2 -N2 ./rounds.py 100 0 >second.txt 2>second.err || { why "srun: $(cat second.err)"; return 1; }
 	undisturbed 2 100 >expected
 	same "what is in files" <(cat task.*) expected && [ "$(sort -u first.txt second.txt | sort -k2,2n -k4,4n | diff - expected)" = "" ] &&
 		[ "$(wc -l <second.txt)" -lt 200 ]
 }
 by_variable() { rm -rf images/*; step env SLURM_RESTART_DIR=images srun; }
+unbuffered() { local both=(--unbuffered); rm -rf images/*; step srun --restart-dir=images; }
 by_option() { rm -rf images/*; step env SLURM_RESTART_DIR=nonesuch srun --restart-dir=images; }
+
+# What a restart could not give back is refused before: its terminal, that is Ctrl-C and /dev/tty.
+one_sentence() { ends_with "$@" && [ "$(wc -l <"$work/said")" = 1 ]; }
+pty() {
+	local srun
+	rm -f ready
+	as_user script -q -e -c "srun --pty -n1 sh -c 'touch ready; exec sleep 300'" /dev/null <&"$never" >/dev/null 2>&1 & srun=$!
+	file_await ready && job=$(squeue -h -u user -o %A) || return
+	one_sentence 3 "(sleep): it leads the session at a terminal, as a task of srun --pty does" as_user ckctl create "$job.0" ImageDir=images &&
+		one_sentence 3 "(sleep): it leads the session at a terminal, as a task of srun --pty does" as_user ckctl create "$job" ImageDir=images &&
+		[ ! -e "$images/$job.0.ckpt" ] && job_is "$job" RUNNING && as_user scancel "$job" && ! wait $srun
+}
 
 run "ckctl restart <jobid>: continue a previously checkpointed batch job, after its time limit" time_limit
 run "ckctl restart <jobid> [ImageDir=<dir>], after scancel; files that the job was writing are brought back to their state at the checkpoint" cancelled
@@ -233,5 +247,7 @@ run "--stick-to-nodes: that node is down" stick_down
 run "refused: a running job, another's image, one of another job" refused
 run "srun SLURM_RESTART_DIR: read the step's image there and continue from it" by_variable
 run "srun --restart-dir=<dir>: read the step's image there and continue from it" by_option
+run "srun --unbuffered, whose standard output is a terminal: read the step's image there and continue from it" unbuffered
+run "srun --pty: a checkpoint of the step or its job is refused" pty
 run "a job that Slurm has forgotten, whose image was moved: that one path is what the user restarts from" forgotten
 finish

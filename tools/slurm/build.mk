@@ -6,18 +6,23 @@
 
 CKPT_CACHE ?= $(HOME)/.cache/ckpt
 SLURM_INCLUDE ?= /usr/include $(wildcard $(CKPT_CACHE)/rootfs/slurm-*/usr/include)
-# install-slurm takes that of this release, by default the first one found, ...
-SLURM_RELEASE ?= $(firstword $(SLURM_RELEASES))
+# install-slurm takes that of this release: by default that of the Slurm that is here or,
+# for elsewhere (DESTDIR) and where none answers, of the first headers in SLURM_INCLUDE; ...
+SLURM_HERE = $(if $(DESTDIR),,$(shell { sinfo --version || slurmd -V; } 2>/dev/null | \
+	sed -n 's/^slurm[^ ]* \([0-9]*\.[0-9]*\).*/\1/p'))
+SLURM_RELEASE ?= $(or $(SLURM_HERE),$(SLURM_FIRST))
 # ... and puts it where slurmd has its own library, which is where its plugins are.
 SLURM_PLUGINDIR ?= $(shell ldd "$$(command -v slurmd || command -v srun)" 2>/dev/null | \
 	sed -n 's|.*=> \(/.*\)/libslurmfull[^/]*\.so.*|\1|p')
 SLURM_CONFDIR ?= /etc/slurm
 
 # RELEASE:DIRECTORY, like 22.05:/usr/include; the first directory of a release counts.
-SLURM_FOUND := $(shell for d in $(SLURM_INCLUDE); do \
+SLURM_HEADERS := $(shell for d in $(SLURM_INCLUDE); do \
 	v=$$(sed -n 's/^\#define SLURM_VERSION_NUMBER  *//p' "$$d/slurm/slurm_version.h" 2>/dev/null) && \
 	[ -n "$$v" ] && [ -e "$$d/slurm/spank.h" ] && \
-	printf '%d.%02d:%s\n' $$((v >> 16)) $$((v >> 8 & 255)) "$$d"; done | sort -s -u -t: -k1,1)
+	printf '%d.%02d:%s\n' $$((v >> 16)) $$((v >> 8 & 255)) "$$d"; done)
+SLURM_FIRST = $(firstword $(subst :, ,$(firstword $(SLURM_HEADERS))))
+SLURM_FOUND := $(shell printf '%s\n' $(SLURM_HEADERS) | sort -s -u -t: -k1,1)
 SLURM_RELEASES = $(foreach f,$(SLURM_FOUND),$(firstword $(subst :, ,$f)))
 
 SLURM_SOURCES := $(sort $(wildcard slurm/*.c)) $(addprefix ckctl/,conf.c interval.c job/image_dir.c out.c policy.c)
@@ -57,7 +62,8 @@ define slurm_hook
 endef
 
 install-slurm: slurm
-	@[ -n "$(SLURM_RELEASE)" ] || { echo "There are no headers of Slurm (libslurm-dev): nothing to install."; exit 1; }
+	@[ -n "$(strip $(SLURM_RELEASES))" ] || { echo "There are no headers of Slurm (libslurm-dev): nothing to install."; exit 1; }
+	@[ -n "$(filter $(SLURM_RELEASE),$(SLURM_RELEASES))" ] || { echo "The plugin for Slurm $(SLURM_RELEASE) was not built, only for $(SLURM_RELEASES): say in SLURM_INCLUDE= where the headers of that release are."; exit 1; }
 	@[ -n "$(SLURM_PLUGINDIR)" ] || { echo "There is no Slurm here: say SLURM_PLUGINDIR=, where its plugins go."; exit 1; }
 	install -D -m 0755 $(BUILD)/slurm/$(SLURM_RELEASE)/ckpt.so "$(DESTDIR)$(SLURM_PLUGINDIR)/ckpt.so"
 	$(foreach h,$(SLURM_HOOKS),$(call slurm_hook,$h))

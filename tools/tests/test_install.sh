@@ -1,11 +1,14 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# What install-slurm puts where, twice, and that uninstall-slurm takes all of it away.
+# What install-slurm puts where, twice, for which release of Slurm, and that uninstall-slurm
+# takes all of it away.
 # shellcheck source=tools/tests/lib.sh
 . "$(dirname "$0")/lib.sh"
 
 # Not as part of the make that runs this.
-slurm() { env -u MAKEFLAGS -u MAKELEVEL make -s "$1-slurm" DESTDIR="$work" PREFIX=/opt/ckpt SLURM_PLUGINDIR=/usr/lib/slurm; }
+slurm() {	# VERB [VARIABLE=VALUE…]
+	env -u MAKEFLAGS -u MAKELEVEL make -s "$1-slurm" DESTDIR="$work" PREFIX=/opt/ckpt SLURM_PLUGINDIR=/usr/lib/slurm "${@:2}"
+}
 files() { (cd "$work" && find . ! -type d | LC_ALL=C sort | xargs); }
 is_executable() { [ -x "$work/$1" ] && ! grep -q '@PREFIX@' "$work/$1" && grep -q /opt/ckpt/bin/ckctl "$work/$1"; }
 
@@ -28,4 +31,39 @@ touch "$work/etc/slurm/prolog.d/another"
 check "uninstall-slurm" slurm uninstall
 check "leaves what is not ours" test "$(files)" = ./etc/slurm/prolog.d/another
 check "again, with nothing there" slurm uninstall
+rm -r "${work:?}/etc"
+
+# ---- of which release ----
+
+# On a machine with Slurm, which is that of sinfo here.
+mkdir "$work/bin"
+here() {	# RELEASE
+	printf '#!/bin/sh\necho "slurm-wlm %s.7"\n' "$1" >"$work/bin/sinfo"
+	chmod +x "$work/bin/sinfo"
+	PATH=$work/bin:$PATH slurm install DESTDIR= PREFIX="$work/opt" SLURM_CONFDIR="$work/etc" SLURM_PLUGINDIR="$work/lib"
+}
+is_of() { cmp "build/slurm/$1/ckpt.so" "$work/lib/ckpt.so"; }
+here_is() { here "$1" && is_of "$1"; }
+for so in build/slurm/*/ckpt.so; do
+	release=${so%/*}
+	check "install-slurm, of the release that is here: ${release##*/}" here_is "${release##*/}"
+done
+refused() {
+	rm "$work/lib/ckpt.so"
+	! here 19.05 >"$work/said" 2>&1 && grep -q "^The plugin for Slurm 19.05 was not built, only for [0-9. ]*: say" "$work/said" &&
+		[ ! -e "$work/lib/ckpt.so" ]
+}
+check "that was not built: refused" refused
+
+# For elsewhere, what is here is of no account.
+first_is() {	# INCLUDE-DIRECTORY…
+	PATH=$work/bin:$PATH slurm install SLURM_PLUGINDIR=/all SLURM_INCLUDE="$*" && slurm install SLURM_PLUGINDIR=/one SLURM_INCLUDE="$1" &&
+		cmp "$work/all/ckpt.so" "$work/one/ckpt.so"
+}
+headers=() reversed=()
+for dir in /usr/include "${CKPT_CACHE:-$HOME/.cache/ckpt}"/rootfs/slurm-*/usr/include; do
+	[ ! -e "$dir/slurm/spank.h" ] || headers+=("$dir") reversed=("$dir" "${reversed[@]}")
+done
+check "for elsewhere: of the first headers" first_is "${headers[@]}"
+check "of these in another order" first_is "${reversed[@]}"
 finish

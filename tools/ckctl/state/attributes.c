@@ -12,15 +12,45 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/capability.h>
 #include <sys/prctl.h>
 #include <unistd.h>
 
 #include "out.h"
+#include "proc.h"
 #include "state.h"
 
 #define CORE_FILTER	"/proc/self/coredump_filter"
 #define OOM	"/proc/self/oom_score_adj"
+
+/* Who founds a session at a restart has no terminal there, and nobody's keys reach it. */
+static int check_terminal(struct dump *d, const struct proc *p)
+{
+	const char *leader = proc_status(p->status, "NSsid"), *fields;
+	char text[1024];
+	int tty;
+
+	if (!leader || atoi(leader) != p->pid)
+		return CK_OK;
+	if (proc_text(p, -1, "stat", text, sizeof(text)) < 0)
+		return fail_errno(errno, "pid %d: cannot read /proc/%d/stat", p->pid, p->pid);
+	fields = strrchr(text, ')');
+	if (!fields || sscanf(fields, ") %*c %*d %*d %*d %d", &tty) != 1 || !tty)
+		return CK_OK;
+	return obstacle(d, p->pid, "it leads the session at a terminal, as a task of srun --pty does, "
+			"which cannot be saved; start it without --pty, or within a session");
+}
+
+static int attributes_check(struct dump *d)
+{
+	int rc = CK_OK;
+	size_t i;
+
+	for (i = 0; i < d->nr_procs && !rc; i++)
+		rc = check_terminal(d, &d->procs[i]);
+	return rc;
+}
 
 static int read_number(const char *path, int *number)
 {
@@ -126,7 +156,8 @@ const struct state_ops state_attributes = {
 	.saved = "names of threads, personality, dumpable, child subreaper, parent death signal, "
 		 "oom_score_adj, core dump filter, timer slack, transparent huge pages off, machine "
 		 "check policy",
-	.refused = "",
+	.refused = "leading the session at a terminal (srun --pty)",
+	.check = attributes_check,
 	.prepare = attributes_prepare,
 	.restore = attributes_restore,
 };
