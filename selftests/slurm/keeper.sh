@@ -202,7 +202,7 @@ preempted_all() {
 
 none_drained() { sinfo -N; ! sinfo -h -N -o %T | grep drain; }
 from_elsewhere() { node-run node1 runuser -u user -- env HOME="$CKPT_SHARE/home/user" ckctl status "$job" | grep "^interval  *24:00:00"; }
-not_anothers() { expect_nothing=$(runuser -u other -- env HOME="$CKPT_SHARE/home/other" ckctl status "$job" 2>&1) || grep "has no schedule" <<<"$expect_nothing"; }
+not_anothers() { expect_nothing=$(runuser -u other -- env HOME="$CKPT_SHARE/home/other" ckctl status "$job" 2>&1) || grep "nothing is known" <<<"$expect_nothing"; }
 
 run "sbatch --checkpoint=<interval>: the whole batch job, at its interval, counted from the start; seconds count" at_an_interval
 run "a job that ends in the middle of a checkpoint leaves nothing half done" ends_in_the_middle

@@ -25,23 +25,26 @@ static void test_diary(void)
 	struct diary back;
 	char cluster[256] = "";
 
-	ok(!diary_find("7", cluster, sizeof(cluster)), "no diary where there is none");
+	ok(!registry_find("7.status", cluster, sizeof(cluster)), "no diary where there is none");
 	ok(diary_write("one", "7", &d) == CK_OK && diary_read("one", "7", &back) &&
 	   back.interval_s == 300 && strcmp(back.image_dir, "/images") == 0 && !back.last.time &&
 	   !back.failure.time && !back.next, "what is written is read");
 	d.last.time = 1000;
 	d.last.bytes = 1ULL << 40;
 	d.last.standstill_ms = 1.5;
+	d.last.notes = json_pack("[s]", "not saved");
 	d.failure.time = 2000;
 	d.failure.count = 3;
 	strcpy(d.failure.sentence, "no \"space\" left\xff");
 	ok(diary_write("one", "7", &d) == CK_OK && diary_read("one", "7", &back) &&
-	   back.last.bytes == 1ULL << 40 && back.last.standstill_ms == 1.5 &&
+	   back.last.bytes == 1ULL << 40 && json_equal(back.last.notes, d.last.notes) && back.last.standstill_ms == 1.5 &&
 	   back.failure.count == 3 && strncmp(back.failure.sentence, "no \"space\" left", 15) == 0,
-	   "with a checkpoint and a failure");
-	ok(diary_find("7", cluster, sizeof(cluster)) && strcmp(cluster, "one") == 0,
+	   "with a checkpoint, what it lacks, and a failure");
+	diary_free(&back);
+	diary_free(&d);
+	ok(registry_find("7.status", cluster, sizeof(cluster)) && strcmp(cluster, "one") == 0,
 	   "its cluster is found");
-	ok(!diary_find("7.0", cluster, sizeof(cluster)), "a step's is another");
+	ok(!registry_find("7.0.status", cluster, sizeof(cluster)), "a step's is another");
 	ok(!diary_read("../jobs/one", "7", &back) && !diary_read("one", "../one/7", &back),
 	   "a name is no path");
 }
@@ -215,6 +218,21 @@ static void test_log(void)
 	test_trap(&v);
 }
 
+/* The same one comes with each checkpoint, its sizes grow, and other nodes have it, too. */
+static void test_notes(void)
+{
+	struct voice v = { .task = INT_MAX };
+	const char *said;
+
+	voice_note(&v, "node0: /tmp/file (300.0 MiB) is not saved");
+	voice_note(&v, "node1: /tmp/file (301.5 MiB) is not saved");
+	voice_note(&v, "/tmp/oth\ner is not saved");
+	said = v.pending ? v.pending : "";
+	ok(strcmp(said, "ckctl: note: node0: /tmp/file (300.0 MiB) is not saved\n"
+		  "ckctl: note: /tmp/oth?er is not saved\n") == 0, "a note is said once: %s", said);
+	voice_free(&v);
+}
+
 int main(void)
 {
 	char command[128];
@@ -226,6 +244,7 @@ int main(void)
 	test_pipe();
 	test_file();
 	test_log();
+	test_notes();
 	snprintf(command, sizeof(command), "rm -r %s", dir);
 	if (system(command) != 0)
 		diag("cannot remove %s", dir);

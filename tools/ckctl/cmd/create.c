@@ -111,6 +111,22 @@ static const char *plural(uint64_t n)
 	return n == 1 ? "" : "s";
 }
 
+/* What is said of it all the same, for --json: with -q as well, as programs call it. */
+static json_t *notes;
+
+static bool keep_note(const char *sentence, bool done)
+{
+	(void)done;
+	json_array_append_new(notes, json_text(sentence));
+	return true;
+}
+
+static void keep_notes(void)
+{
+	notes = json_array();
+	out_hear = keep_note;
+}
+
 /* ---- a job of Slurm ---- */
 
 static int print_job(const struct coordinate_result *res)
@@ -119,28 +135,30 @@ static int print_job(const struct coordinate_result *res)
 	uint64_t rate = seconds > 0 ? (uint64_t)((double)res->bytes / seconds) : 0;
 	size_t nodes = json_array_size(res->nodes);
 
+	if (res->batch && !res->drained)
+		note(COORDINATE_NOT_DRAINED);
 	if (out_json)
-		return json_print(json_pack("{s:o, s:I, s:I, s:I, s:f, s:f, s:I, s:O, s:o*}",
+		return json_print(json_pack("{s:o, s:I, s:I, s:I, s:f, s:f, s:I, s:O, s:o*, s:o}",
 			"image", json_text(res->image), "tasks", (json_int_t)res->nr_tasks,
 			"threads", (json_int_t)res->nr_threads, "bytes", (json_int_t)res->bytes,
 			"seconds", seconds, "standstill_ms", (double)res->standstill_ns / 1e6,
 			"generation", (json_int_t)res->generation, "nodes", res->nodes,
-			"drained", res->batch ? json_boolean(res->drained) : NULL));
+			"drained", res->batch ? json_boolean(res->drained) : NULL, "notes",
+			json_incref(notes)));
 	printf("made %s: %ju task%s, %ju thread%s on %zu node%s, %s in %.2f s (%s/s), stood still %s\n",
 	       res->image, (uintmax_t)res->nr_tasks, plural(res->nr_tasks),
 	       (uintmax_t)res->nr_threads, plural(res->nr_threads), nodes, plural(nodes),
 	       human_bytes(res->bytes), seconds, human_bytes(rate), human_ns(res->standstill_ns));
-	if (res->batch && !res->drained)
-		note("what the tasks had written was not all in the job's output file yet; at a "
-		     "restart, lines may be missing or doubled");
 	return CK_OK;
 }
 
 int cmd_create_job(const struct coordinate_request *req)
 {
 	struct coordinate_result res;
-	int rc = coordinate(req, &res);
+	int rc;
 
+	keep_notes();
+	rc = coordinate(req, &res);
 	if (!rc)
 		rc = print_job(&res);
 	coordinate_result_free(&res);
@@ -176,13 +194,14 @@ static int print(const struct checkpoint_result *res)
 	uint64_t rate = seconds > 0 ? (uint64_t)((double)res->bytes / seconds) : 0;
 
 	if (out_json)
-		return json_print(json_pack("{s:o, s:I, s:I, s:I, s:I, s:I, s:I, s:f, s:f, s:I}",
+		return json_print(json_pack("{s:o, s:I, s:I, s:I, s:I, s:I, s:I, s:f, s:f, s:I, s:o}",
 			"image", json_text(res->image), "tasks", (json_int_t)res->nr_tasks,
 			"threads", (json_int_t)res->nr_threads, "bytes", (json_int_t)res->bytes,
 			"pages", (json_int_t)res->nr_pages, "zero_pages", (json_int_t)res->nr_zero,
 			"copied_pages", (json_int_t)res->nr_copied, "seconds", seconds,
 			"standstill_ms", (double)res->standstill_ns / 1e6,
-			"generation", (json_int_t)res->generation));
+			"generation", (json_int_t)res->generation, "notes",
+			json_incref(notes)));
 	printf("made %s: %ju task%s, %ju thread%s, %s in %.2f s (%s/s), stood still %s\n",
 	       res->image, (uintmax_t)res->nr_tasks, plural(res->nr_tasks),
 	       (uintmax_t)res->nr_threads, plural(res->nr_threads), human_bytes(res->bytes),
@@ -219,6 +238,7 @@ int cmd_create(int argc, char **argv)
 	rc = job_enter(job.cgroup, &req.view);
 	if (rc)
 		return rc;
+	keep_notes();
 	rc = checkpoint_make(&req, &res);
 	if (!rc)
 		rc = print(&res);

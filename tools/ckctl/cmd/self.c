@@ -95,7 +95,11 @@ static int print_made(json_t *result)
 	const char *image = json_string_value(json_object_get(result, "image"));
 	int64_t bytes = json_integer_value(json_object_get(result, "bytes"));
 	double ms = json_number_value(json_object_get(result, "standstill_ms"));
+	const json_t *item;
+	size_t i;
 
+	json_array_foreach(json_object_get(result, "notes"), i, item)
+		note("%s", json_string_value(item));
 	if (out_json) {
 		json_object_set_new(result, "restarted", json_false());
 		return json_print(json_incref(result));

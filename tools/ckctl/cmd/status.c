@@ -13,8 +13,9 @@
 static const char usage[] =
 	"Usage: ckctl status [--json] [--state-table]\n"
 	"       ckctl status [--json] JOB[.STEP]\n"
-	"Show the kernel module: version, features, sessions.  Or show the schedule of a job of\n"
-	"Slurm, or of one step: its last checkpoint, what failed, and when the next one is due.\n\n"
+	"Show the kernel module: version, features, sessions.  Or show what is known of a job of\n"
+	"Slurm, or of one step: its last checkpoint and restart, what failed, and when the next\n"
+	"one is due.\n\n"
 	"      --state-table  print instead, as a Markdown table, what a checkpoint saves and\n"
 	"                     what it refuses\n";
 

@@ -2,7 +2,7 @@
 #ifndef CKCTL_STATUS_JOB_H
 #define CKCTL_STATUS_JOB_H
 
-/* What the keeper of a job's or step's schedule has written down.  Returns enum ck_exit. */
+/* What is known of the checkpoints and the last restart of a job or step.  Returns enum ck_exit. */
 int status_job(const char *name);
 
 #endif

@@ -11,6 +11,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#define COORDINATE_NOT_DRAINED	"what the tasks had written was not all in the job's output file yet; " \
+				"at a restart, lines may be missing or doubled"
+
 struct coordinate_request {
 	const char *job;		/* as Slurm writes it: "5", "5_3" */
 	const char *step;		/* "0"; NULL or "" for all of the job */

@@ -24,10 +24,12 @@ json_t *diary_json(const struct diary *d)
 	json_t *last = json_null(), *failure = json_null();
 
 	if (d->last.time)
-		last = json_pack("{s:I, s:o, s:I, s:I, s:f, s:f}", "time", (json_int_t)d->last.time,
+		last = json_pack("{s:I, s:o, s:I, s:I, s:o, s:f, s:o}", "time", (json_int_t)d->last.time,
 				 "image", json_text(d->last.image), "tasks",
 				 (json_int_t)d->last.tasks, "bytes", (json_int_t)d->last.bytes,
-				 "seconds", d->last.seconds, "standstill_ms", d->last.standstill_ms);
+				 "seconds", d->last.seconds < 0 ? json_null() :
+				 json_real(d->last.seconds), "standstill_ms", d->last.standstill_ms,
+				 "notes", d->last.notes ? json_incref(d->last.notes) : json_array());
 	if (d->failure.time)
 		failure = json_pack("{s:I, s:i, s:o}", "time", (json_int_t)d->failure.time, "count",
 				    (int)d->failure.count, "sentence", json_text(d->failure.sentence));
@@ -80,6 +82,7 @@ bool diary_read(const char *cluster, const char *name, struct diary *d)
 	d->last.tasks = (uint64_t)number(last, "tasks");
 	d->last.seconds = json_number_value(json_object_get(last, "seconds"));
 	d->last.standstill_ms = json_number_value(json_object_get(last, "standstill_ms"));
+	d->last.notes = json_incref(json_object_get(last, "notes"));
 	failure = json_object_get(root, "failure");
 	d->failure.time = number(failure, "time");
 	d->failure.count = (unsigned int)number(failure, "count");
@@ -88,9 +91,8 @@ bool diary_read(const char *cluster, const char *name, struct diary *d)
 	return true;
 }
 
-bool diary_find(const char *name, char *cluster, size_t size)
+void diary_free(struct diary *d)
 {
-	char file[300];
-
-	return registry_find(file_name(file, sizeof(file), name), cluster, size);
+	json_decref(d->last.notes);
+	d->last.notes = NULL;
 }

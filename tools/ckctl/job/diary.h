@@ -22,7 +22,9 @@ struct diary {
 		int64_t time;		/* 0 for none yet */
 		char image[PATH_MAX + 300];
 		uint64_t bytes, tasks;
-		double seconds, standstill_ms;
+		double seconds;		/* < 0: not known */
+		double standstill_ms;
+		json_t *notes;		/* sentences; NULL for none */
 	} last;				/* complete checkpoint */
 	struct {
 		int64_t time;
@@ -36,8 +38,7 @@ json_t *diary_json(const struct diary *diary);
 
 /* @name is "<job>" or "<job>.<step>".  Returns enum ck_exit. */
 int diary_write(const char *cluster, const char *name, const struct diary *diary);
+void diary_free(struct diary *diary);
 bool diary_read(const char *cluster, const char *name, struct diary *diary);
-/* The cluster that has one of that name. */
-bool diary_find(const char *name, char *cluster, size_t size);
 
 #endif

@@ -170,14 +170,29 @@ static bool is_covered(struct keeper *k)
 {
 	struct outlook o;
 	struct diary diary;
+	bool covered;
 
 	if (!k->req->step || !diary_read(k->cluster, k->req->job, &diary))
 		return false;
-	return diary.interval_s && !diary.ended && outlook_ask(&k->outlook, &o) &&
-	       diary.started >= o.started - 60;
+	covered = diary.interval_s && !diary.ended && outlook_ask(&k->outlook, &o) &&
+		  diary.started >= o.started - 60;
+	diary_free(&diary);
+	return covered;
 }
 
 /* ---- checkpoints ---- */
+
+/* What the image does not have, above all: each is said once. */
+static void tell_notes(struct keeper *k, json_t *notes)
+{
+	const json_t *item;
+	size_t i;
+
+	json_array_foreach(notes, i, item)
+		voice_note(&k->voice, json_string_value(item));
+	json_decref(k->diary.last.notes);
+	k->diary.last.notes = json_incref(notes);
+}
 
 static void note_success(struct keeper *k, const json_t *result)
 {
@@ -190,6 +205,7 @@ static void note_success(struct keeper *k, const json_t *result)
 	k->diary.last.seconds = json_number_value(json_object_get(result, "seconds"));
 	k->diary.last.standstill_ms = json_number_value(json_object_get(result, "standstill_ms"));
 	memset(&k->diary.failure, 0, sizeof(k->diary.failure));
+	tell_notes(k, json_object_get(result, "notes"));
 }
 
 static void note_failure(struct keeper *k, const struct try *t)
@@ -230,6 +246,7 @@ static void failed(struct keeper *k, const struct try *t, int64_t begun)
 	look(k);
 	if (is_idle(k)) {
 		schedule_skipped(&k->schedule, deadline_now_ms());
+		control_ended(k->cluster, k->req->name, CK_OK, "");
 		return;
 	}
 	schedule_failed(&k->schedule, begun, deadline_now_ms());
@@ -468,6 +485,7 @@ int keeper_run(const struct keeper_request *req)
 		;
 	k.diary.ended = wall_ms() / 1000;
 	write_diary(&k);
-	free(k.voice.pending);
+	diary_free(&k.diary);
+	voice_free(&k.voice);
 	return CK_OK;
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 #include "voice.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdarg.h>
@@ -9,6 +10,8 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+#include "json.h"
 
 /* For a task to begin; the caller comes every second. */
 #define MAX_TRIES	20
@@ -84,4 +87,56 @@ void voice_say(struct voice *v, const char *fmt, ...)
 	if (v->pending != text)
 		free(text);
 	voice_pending(v);
+}
+
+/* Sizes grow from one checkpoint to the next, and nodes have numbers. */
+static char *without_numbers(const char *sentence)
+{
+	char *text = strdup(sentence), *to = text;
+
+	for (; text && *sentence; sentence++)
+		if (!isdigit((unsigned char)*sentence))
+			*to++ = *sentence;
+	if (text)
+		*to = '\0';
+	return text;
+}
+
+static bool is_noted(struct voice *v, const char *sentence)
+{
+	char *kind = without_numbers(sentence);
+	json_t *noted = kind ? json_text(kind) : NULL;
+	const json_t *item;
+	bool found = false;
+	size_t i;
+
+	if (!v->noted)
+		v->noted = json_array();
+	json_array_foreach(v->noted, i, item)
+		found |= json_equal(item, noted);
+	if (noted && !found)
+		json_array_append(v->noted, noted);
+	json_decref(noted);
+	free(kind);
+	return found;
+}
+
+void voice_note(struct voice *v, const char *sentence)
+{
+	char *line = sentence && !is_noted(v, sentence) ? strdup(sentence) : NULL, *c;
+
+	for (c = line; c && *c; c++)
+		if (iscntrl((unsigned char)*c))
+			*c = '?';
+	if (line)
+		voice_say(v, "ckctl: note: %s\n", line);
+	free(line);
+}
+
+void voice_free(struct voice *v)
+{
+	free(v->pending);
+	v->pending = NULL;
+	json_decref(v->noted);
+	v->noted = NULL;
 }

@@ -8,6 +8,7 @@
 #ifndef CKCTL_VOICE_H
 #define CKCTL_VOICE_H
 
+#include <jansson.h>
 #include <limits.h>
 #include <stdbool.h>
 #include <sys/types.h>
@@ -17,9 +18,13 @@ struct voice {
 	char file[PATH_MAX + 300];	/* else */
 	char *pending;			/* what could not be said yet */
 	int tries;
+	json_t *noted;			/* by voice_note() */
 };
 
 void voice_say(struct voice *v, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+/* A note, in one line: only if none was like it, but for the numbers in it. */
+void voice_note(struct voice *v, const char *sentence);
+void voice_free(struct voice *v);
 /* Try again: a task that has not begun yet cannot be spoken through.  Is anything left? */
 bool voice_pending(struct voice *v);
 
