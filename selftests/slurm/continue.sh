@@ -81,6 +81,23 @@ steps_await() { await "$wait_s" has_step "$1"; }
 has_step() { [ "$(squeue -h -s -j "$job" -o %i | grep -c '\.[0-9]')" -ge "$1" ]; }
 tasks_in() { cat /sys/fs/cgroup/system.slice/*/job_"$job"/step_"$1"/user/*/cgroup.procs 2>/dev/null | wc -l; }
 
+# A file of both tasks that is no output: what has been written to it since stays.
+told() {
+	local lines
+	begin told -N1 -n2 <<-'END' || return
+		#!/bin/bash
+		srun bash -c 'exec 5<>shared; touch open.$SLURM_PROCID; while [ ! -e finish ]; do sleep 0.2; done' 2>srun.err
+		echo "end $?"
+	END
+	echo before | as_user tee shared && file_await open.0 && file_await open.1 && create && echo since >>shared &&
+		as_user scontrol requeue "$job" && goes_on && ended_with COMPLETED 0 && script_undisturbed "end 0" || return
+	as_user ckctl status "$job" | tee said
+	lines=$(grep -c "^ckctl: note: .*/shared has changed .* taken as it is" srun.err)
+	[ "$lines" = 1 ] || { why "that is said $lines times: $(cat srun.err)"; return 1; }
+	grep "^restart .* continued from $images/$job.ckpt" said && [ "$(grep -c "note: .*/shared has changed" said)" = 1 ] ||
+		{ why "status does not tell of it: $(cat said)"; return 1; }
+}
+
 # ---- batch scripts ----
 
 # What the shell knows, which step is running, and what runs beside it.
@@ -188,6 +205,7 @@ run "node failure: a job that has an image continues from it, 4 tasks on two nod
 run "without StickToNodes, on any nodes that fit: a batch shell whose node is switched off" other_node
 run "preemption with requeue: a job that has an image continues from it" preempted
 run "scancel and signals act on the restarted tasks as on any others, in the cgroup of the new step" controlled
+run "a file that is not brought back: the user is told which, once, and by ckctl status" told
 run "exit codes reach Slurm: a task that had failed before the checkpoint has failed after it" ended_early
 run "a plain srun in a batch script survives checkpoint and restart: three steps in sequence, two in the background" three_steps
 run "the image was removed: from the beginning, and that is said" removed

@@ -145,6 +145,37 @@ suspended() {
 	[ ! -s suspended.out ] || { why "the job was told: $(cat suspended.out)"; return 1; }
 }
 
+# What a checkpoint leaves out is said once, however often one is made.
+notes() {
+	local lines
+	begin noted "touch /tmp/closed.\$SLURM_JOB_ID; chmod 0 /tmp/closed.\$SLURM_JOB_ID; $work_on" --checkpoint=0:4 &&
+		checkpointed "$job" && checkpointed "$job" || return
+	as_user ckctl status "$job" | tee status.txt
+	end "$job"
+	rm "/tmp/closed.$job"
+	cat noted.out
+	grep "^             note: .*/closed.$job .*is not saved" status.txt || { why "status does not tell of it"; return 1; }
+	lines=$(grep -c "^ckctl: note: .*/closed.$job .*is not saved" noted.out)
+	[ "$lines" = 1 ] || { why "the job's standard error tells it $lines times"; return 1; }
+}
+
+# Made or failed without the keeper, which the job may not even have.
+by_hand() {	# SBATCH-OPTION…
+	local rc
+	begin hand "$work_on" "$@" && field_await "$job" interval || return
+	has "$job" last.time && { why "there is one already: $(status "$job")"; return 1; }
+	as_user ckctl create "$job" && [ "$(field "$job" last.image)" = "$images/$job.ckpt" ] ||
+		{ why "what was made is not known: $(status "$job")"; return 1; }
+	chmod 500 images && as_user ckctl create "$job"; rc=$?
+	chmod 700 images
+	as_user ckctl status "$job" | tee status.txt
+	[ $rc = 4 ] && grep -q "^failure .*you may not write" status.txt && grep -q "^checkpoint .*stood still" status.txt ||
+		{ why "what has failed is not known"; return 1; }
+	as_user ckctl create "$job" && ! has "$job" failure.time || { why "the failure is still there: $(status "$job")"; return 1; }
+	end "$job"
+}
+by_hand_all() { by_hand && by_hand --checkpoint=1-0; }
+
 # ---- the end of a job ----
 
 conf() {	# LINE…
@@ -213,6 +244,8 @@ run "the keeper is the user's, and beside the tasks" its_place
 run "signals for the job do not reach the keeper" signals
 run "without slurmstepd there is no keeper" orphaned
 run "failures: on the job's standard error, in the status, tried again sooner" failures
+run "what a checkpoint leaves out: once on the job's standard error, and in the status" notes
+run "what was made or failed by hand is in the status, with a schedule and without" by_hand_all
 run "a suspended job is left alone" suspended
 run "a checkpointed job gets a last image before its time limit" last_one
 run "the status is known on other nodes" from_elsewhere
