@@ -17,7 +17,7 @@ programs=("$@")
 [ $# -gt 0 ] || programs=(
 	regs threads memory advice shm signals timers
 	pids orphans zombies stopped exited_main attributes creds chroots
-	files removed tempfiles pipes fifos events
+	files removed tempfiles mapped pipes fifos events
 	syscalls fragile relaunch
 )
 
