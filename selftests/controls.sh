@@ -51,6 +51,7 @@ controls=(	# PROGRAM KIND ROW, "-" where ckctl's table has none
 	"removed shm removed files"
 	"removed seals removed files"
 	"tempfiles shm temporary files"
+	"mapped shm temporary files"
 	"fifos pipe-data named pipes"
 	"pipes pipe-data pipes"
 	"pipes pipe-capacity pipes"

@@ -173,6 +173,12 @@ lines_restart() {	# FILE [OPTION…], appended to
 	job_works lines
 }
 
+says() {	# TEXT FILE
+	grep -q -- "$1" "$2" && return
+	why "nothing is said of \"$1\": $(cat "$2")"
+	return 1
+}
+
 # Every number once, in order.
 in_sequence() {	# FILE
 	awk '$0 != NR - 1 { print "line " NR " is " $0; exit 1 }' "$1" >"$work/wrong" && [ -s "$1" ] && return 0
@@ -187,7 +193,7 @@ in_sequence() {	# FILE
 all_programs=(
 	regs threads memory advice shm signals timers
 	pids orphans zombies stopped exited_main attributes creds chroots
-	files removed tempfiles pipes fifos events
+	files removed tempfiles mapped pipes fifos events
 	syscalls fragile relaunch
 )
 

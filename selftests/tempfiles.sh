@@ -23,12 +23,6 @@ nothing_left() {
 	return 1
 }
 
-says() {	# TEXT FILE
-	grep -q -- "$1" "$2" && return
-	why "nothing is said of \"$1\": $(cat "$2")"
-	return 1
-}
-
 saved() { job_start tempfiles tempfiles && job_works tempfiles && job_create tempfiles && job_kill tempfiles; }
 
 gone() {

@@ -26,7 +26,7 @@ while not os.path.exists("stop"):
     assert all(b == n & 255 for b in have[::4096])
     os.write(own, b"round %d, %d descriptors\n" % (n, resource.getrlimit(resource.RLIMIT_NOFILE)[0]))
     if os.path.exists("grow"):
-        more = bytearray(b"x" * (1 << 30))
+        more = [os.urandom(1 << 20) for _ in range(400)]
     threading.Event().wait(0.1)
 END
 

@@ -299,6 +299,15 @@ static void append(const char *name, const char *text)
 	close(fd);
 }
 
+static bool state_knows(const char *name, const struct stat *st)
+{
+	for (size_t i = 0; i < img.nr_files; i++)
+		if (strstr(files[i].path, name))
+			return files[i].rec->mtime_sec == st->st_mtim.tv_sec &&
+			       files[i].rec->mtime_nsec == (uint32_t)st->st_mtim.tv_nsec;
+	return false;
+}
+
 /* The job's output, and what others do with it. */
 static void log_changes(const char *sentence)
 {
@@ -327,6 +336,7 @@ static void log_changes(const char *sentence)
 	close(fd);
 	ok(prepare(&r, false) == CK_OK && state_files.commit(&r) == CK_OK && stat("log", &st) == 0 &&
 	   st.st_size == 4, "one that nobody else writes is");
+	ok(state_knows("/log", &st), "and has its time of then");
 	close_range(BASE, ~0U, 0);
 	ok(rename("log", "older") == 0 && (fd = open("log", O_WRONLY | O_CREAT, 0600)) >= 0 &&
 	   write(fd, "something", 9) == 9 && prepare(&r, false) == CK_REFUSED &&

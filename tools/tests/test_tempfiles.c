@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -207,6 +208,17 @@ static void made_by_two(void)
 	end();
 }
 
+/* The first process has the file @rec mapped such that it writes it; NULL for none. */
+static void mapped(const struct ckpt_rec_shm *rec)
+{
+	struct ckpt_rec_vma *vma = (struct ckpt_rec_vma *)img->processes[0].vmas[0].rec;
+
+	vma->flags = rec ? MAP_SHARED : MAP_PRIVATE;
+	vma->file_writable = rec != NULL;
+	vma->dev = rec ? rec->dev : 0;
+	vma->ino = rec ? rec->ino : 0;
+}
+
 static void closed(void)
 {
 	struct ckpt_rec_tempfile *temp;
@@ -224,7 +236,15 @@ static void closed(void)
 	close(write_file("closed", "later"));
 	ok(quietly(tempfiles_find, NULL, 0) == CK_OK && quietly(remake_commit, NULL, 0) == CK_OK &&
 	   !holds_then("closed"), "but not brought back");
+	mapped(img->shms[1].rec);
+	ok(quietly(tempfiles_find, NULL, 0) == CK_OK && quietly(remake_commit, NULL, 0) == CK_OK &&
+	   holds_then("closed"), "unless the job wrote it through a mapping");
 	unlink(at("closed"));
+	quietly(tempfiles_find, NULL, 0);
+	mkdir(at("closed"), 0700);
+	ok(quietly(remake_all, NULL, 0) != CK_OK, "then it is missed, too");
+	rmdir(at("closed"));
+	mapped(NULL);
 	quietly(tempfiles_find, NULL, 0);
 	mkdir(at("closed"), 0700);
 	ok(quietly(remake_all, NULL, 0) == CK_OK, "nor missed, when it cannot be made");

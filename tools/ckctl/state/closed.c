@@ -5,7 +5,8 @@
  * is taken for the job's when it has one name, belongs to a user of the job, lies
  * in one of places.c's directories (or below directories of that user in there)
  * and was born since the job began, or is known to be of a former life of it.  One that is not the job's costs a copy, and
- * nothing else: a restart makes what is missing and touches none that is there.
+ * nothing else: a restart makes what is missing and touches none that is there, but for
+ * what the job has mapped such that it writes it: that is the job's.
  */
 #include "closed.h"
 

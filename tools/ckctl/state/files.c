@@ -248,6 +248,29 @@ static bool is_pseudo(int fd)
 	return false;
 }
 
+bool restore_takes_changed(const struct restore *r, const char *path, uint64_t ino, uint64_t size,
+			   bool writable, const struct stat *st)
+{
+	/* Of a slot there is nobody to ask: what the job itself may have written is told. */
+	if (!r->force && (!r->same_output || st->st_ino != ino || (uint64_t)st->st_size < size ||
+			  (!writable && (uint64_t)st->st_size == size)))
+		return false;
+	note("%s has changed since the checkpoint and is taken as it is", path);
+	return true;
+}
+
+/* Of nscd, as Debian and the C library itself have it, and of SSSD. */
+bool restore_is_name_cache(const char *path)
+{
+	static const char *const dirs[] = { "/var/cache/nscd/", "/var/db/nscd/", "/var/lib/sss/mc/" };
+	size_t i;
+
+	for (i = 0; i < sizeof(dirs) / sizeof(dirs[0]); i++)
+		if (strncmp(path, dirs[i], strlen(dirs[i])) == 0)
+			return true;
+	return false;
+}
+
 static int check_unchanged(const struct restore *r, const struct image_process *p, size_t i,
 			   const struct stat *st)
 {
@@ -255,21 +278,23 @@ static int check_unchanged(const struct restore *r, const struct image_process *
 	const char *what;
 
 	if (f->rec->kind != CKPT_FILE_REG || is_unchanged(f->rec, st) ||
-	    r->file_fate[i] == FATE_CUT || tempfiles_fate(r, i) == TEMP_CHANGED ||
-	    path_of(r, i) != f->path || is_pseudo(r->file_fds[i]))
+	    tempfiles_fate(r, i) == TEMP_CHANGED || path_of(r, i) != f->path ||
+	    is_pseudo(r->file_fds[i]) || restore_is_name_cache(f->path))
 		return CK_OK;
+	if (r->file_fate[i] == FATE_CUT) {
+		/* A file server may set the time when it gets what was written before. */
+		if ((uint64_t)st->st_size == f->rec->size && writable(f->rec))
+			note("%s was written to since the checkpoint, but is no longer than then: it is "
+			     "taken as it is", f->path);
+		return CK_OK;
+	}
 	if (r->file_fate[i] == FATE_SHARED && f->rec->flags & O_APPEND) {
 		note("%s is not cut back to its length at the checkpoint: others write it, too",
 		     f->path);
 		return CK_OK;
 	}
-	/* Of a slot there is nobody to ask: what the job itself may have written is told. */
-	if (r->force || (r->same_output && st->st_ino == f->rec->ino &&
-			 (uint64_t)st->st_size >= f->rec->size &&
-			 (writable(f->rec) || (uint64_t)st->st_size > f->rec->size))) {
-		note("%s has changed since the checkpoint and is taken as it is", f->path);
+	if (restore_takes_changed(r, f->path, f->rec->ino, f->rec->size, writable(f->rec), st))
 		return CK_OK;
-	}
 	if (st->st_ino != f->rec->ino || tempfiles_is_another(r, i))
 		what = "was replaced by another file since the checkpoint";
 	else if ((uint64_t)st->st_size < f->rec->size)
@@ -400,6 +425,21 @@ int restore_open_late(struct restore *r)
 	return rc;
 }
 
+/* With its time: the next restart finds it unchanged. */
+static int cut(int fd, const struct ckpt_rec_file *rec)
+{
+	const struct timespec times[2] = {
+		{ .tv_nsec = UTIME_OMIT },
+		{ .tv_sec = rec->mtime_sec, .tv_nsec = rec->mtime_nsec },
+	};
+
+	if (ftruncate(fd, (off_t)rec->size) < 0)
+		return -1;
+	/* It may be somebody else's, who lets the job write it. */
+	futimens(fd, times);
+	return 0;
+}
+
 /* What the job has written since is written again. */
 static int files_commit(struct restore *r)
 {
@@ -415,7 +455,7 @@ static int files_commit(struct restore *r)
 			return fail_errno(errno, "cannot look at %s", f->path);
 		if ((uint64_t)st.st_size <= f->rec->size)
 			continue;
-		if (ftruncate(r->file_fds[i], (off_t)f->rec->size) < 0)
+		if (cut(r->file_fds[i], f->rec) < 0)
 			return fail_errno(errno, "cannot cut %s back to its length at the checkpoint",
 					  f->path);
 		note_done("%s is cut back to its length at the checkpoint, %ju bytes (it had %jd)",

@@ -7,6 +7,7 @@
 #define CKCTL_FILES_H
 
 #include <stdbool.h>
+#include <sys/stat.h>
 #include "contents.h"
 #include "state.h"
 
@@ -108,6 +109,14 @@ int stdio_prepare(struct restore *r);
 const struct image_process *restore_file_owner(const struct restore *r, size_t file);
 /* Has anybody in the image the file mapped such that writing to memory writes to it? */
 bool restore_maps_writable(const struct image *img, uint64_t dev, uint64_t ino);
+/* What was at @path, the inode @ino of @size bytes, is now as @st says, which is not what
+ * it was: is it taken all the same?  By order, or because the job, which could write it if
+ * it is @writable, may have done so; then that has been told. */
+bool restore_takes_changed(const struct restore *r, const char *path, uint64_t ino, uint64_t size,
+			   bool writable, const struct stat *st);
+/* Is it a cache of users and groups, which its daemon rewrites in place at any time, and
+ * which the C library of every program may have open and mapped? */
+bool restore_is_name_cache(const char *path);
 /* Has anybody what @fd is open on open for writing?  A read lease is not given then;
  * who may not have one at all does not learn it. */
 bool restore_is_written(int fd);

@@ -6,9 +6,10 @@
  * were.  Skeletons then describe their mappings to the module.
  *
  * Of a private mapping only the pages that the process changed are in the
- * image, the rest is the file's: it must not have changed.  A shared mapping
- * shows the file as it is, it only has to be long enough.  A temporary file may
- * still have to be made, or brought back.
+ * image, the rest is the file's; a shared one shows the file as it is.  In both
+ * the job's memory belongs to the contents of then: the file must not have changed.
+ * Where a descriptor of it is in the image as well, files.c has the last word on a
+ * shared one.  A temporary file may still have to be made, or brought back.
  */
 #include "mm.h"
 
@@ -24,6 +25,7 @@
 #include <unistd.h>
 
 #include "cred.h"
+#include "files.h"
 #include "out.h"
 #include "tempfiles.h"
 
@@ -33,6 +35,7 @@ struct mapped_file {
 	bool writable;
 	int fd;
 	struct stat st;
+	bool told;			/* that it is taken, though it has changed or may have */
 };
 
 /* Filled by the coordinator, read by skeletons. */
@@ -127,26 +130,71 @@ static bool maps_writable(const struct ckpt_rec_vma *rec)
 	return rec->flags & MAP_SHARED && rec->file_writable;
 }
 
+static bool is_unchanged(const struct ckpt_rec_vma *rec, const struct stat *st)
+{
+	return (uint64_t)st->st_size == rec->size && st->st_mtim.tv_sec == rec->mtime_sec &&
+	       st->st_mtim.tv_nsec == (long)rec->mtime_nsec;
+}
+
+/* Does a descriptor of it come back, too? */
+static bool is_open(const struct image *img, const struct image_vma *vma)
+{
+	size_t i;
+
+	for (i = 0; i < img->nr_files; i++)
+		if (img->files[i].rec->kind == CKPT_FILE_REG &&
+		    img->files[i].rec->dev == vma->rec->dev &&
+		    img->files[i].rec->ino == vma->rec->ino &&
+		    strcmp(img->files[i].path, vma->path) == 0)
+			return true;
+	return false;
+}
+
+/* Within this, pages that are written to are on the disk: the kernel begins after 30. */
+#define WRITTEN_BACK_S	60
+
+/*
+ * Writing to a mapping changes the file's time only where a page is not waiting to be
+ * written back already: what the job did after the checkpoint may be invisible.
+ */
+static bool may_have_changed(const struct image *img, const struct ckpt_rec_vma *rec)
+{
+	return rec->mtime_sec > img->meta.time - WRITTEN_BACK_S &&
+	       restore_maps_writable(img, rec->dev, rec->ino);
+}
+
 static int check_unchanged(const struct restore *r, const struct image_process *p,
-			   const struct image_vma *vma, const struct stat *st)
+			   const struct image_vma *vma, struct mapped_file *file)
 {
 	const struct ckpt_rec_vma *rec = vma->rec;
+	const struct stat *st = &file->st;
+	const char *what;
 
-	if (r->force || tempfiles_fate_at(r, vma->path) == TEMP_CHANGED)
+	if (file->told || tempfiles_fate_at(r, vma->path) == TEMP_CHANGED)
 		return CK_OK;
-	if (rec->flags & MAP_SHARED) {
-		if ((uint64_t)st->st_size < rec->size)
-			return fail(CK_REFUSED, "%s, which process %d (%.15s) had mapped, is shorter than "
-				    "at the checkpoint; put it back, or take it as it is with --force",
-				    vma->path, p->rec->pid, p->rec->comm);
+	if (is_unchanged(rec, st)) {
+		file->told = may_have_changed(r->image, rec);
+		if (file->told)
+			note("%s, which the job had mapped, may have been written to since the checkpoint: "
+			     "its time does not tell; it is taken as it is", vma->path);
 		return CK_OK;
 	}
-	if ((uint64_t)st->st_size != rec->size || st->st_mtim.tv_sec != rec->mtime_sec ||
-	    st->st_mtim.tv_nsec != (long)rec->mtime_nsec)
-		return fail(CK_REFUSED, "%s, which process %d (%.15s) had mapped, was replaced or "
-			    "changed since the checkpoint; put it back, or take it as it is with "
-			    "--force", vma->path, p->rec->pid, p->rec->comm);
-	return CK_OK;
+	if ((rec->flags & MAP_SHARED && is_open(r->image, vma)) ||
+	    ((uint64_t)st->st_size >= rec->size && restore_is_name_cache(vma->path)))
+		return CK_OK;
+	file->told = restore_takes_changed(r, vma->path, rec->ino, rec->size,
+					   restore_maps_writable(r->image, rec->dev, rec->ino), st);
+	if (file->told)
+		return CK_OK;
+	if (st->st_ino != rec->ino)
+		what = "was replaced by another file since the checkpoint";
+	else if ((uint64_t)st->st_size < rec->size)
+		what = "is shorter than at the checkpoint";
+	else
+		what = "has changed since the checkpoint";
+	return fail(CK_REFUSED, "%s, which process %d (%.15s) had mapped, %s (%ju bytes then, %jd now); "
+		    "put it back, or take it as it is with --force", vma->path, p->rec->pid,
+		    p->rec->comm, what, (uintmax_t)rec->size, (intmax_t)st->st_size);
 }
 
 /* Where shm.c puts the descriptor of a program that was removed; NULL for others. */
@@ -174,7 +222,7 @@ static int prepare_process(struct restore *r, const struct image_process *p)
 			continue;
 		rc = intern(r, p, p->vmas[i].path, maps_writable(rec), &file);
 		if (!rc)
-			rc = check_unchanged(r, p, &p->vmas[i], &file->st);
+			rc = check_unchanged(r, p, &p->vmas[i], file);
 		if (rc)
 			return rc;
 	}

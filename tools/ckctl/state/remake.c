@@ -298,8 +298,7 @@ int remake_all(struct restore *r)
 
 	for (i = 0; r->temps && i < r->image->nr_shms && !rc; i++)
 		if (r->temps->files[i].fate == TEMP_MISSING)
-			rc = r->image->shms[i].temp->flags & CKPT_TEMPFILE_CLOSED ?
-			     make_closed(r, i) : make(r, i);
+			rc = r->temps->files[i].needed ? make(r, i) : make_closed(r, i);
 	return rc ? rc : restore_open_late(r);
 }
 

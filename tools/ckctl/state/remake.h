@@ -11,6 +11,7 @@ struct trail;
 struct restore_temp {
 	const struct image_process *process;	/* somebody who had it, for their rights */
 	enum temp_fate fate;
+	bool needed;			/* it was open, or mapped such that the job wrote it */
 	bool another;			/* TEMP_AS_IT_IS: another file is in its place */
 	int fd;				/* TEMP_CHANGED: to write it by */
 	bool made;			/* as this inode */

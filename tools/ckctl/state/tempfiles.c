@@ -11,7 +11,8 @@
  * One that is no more is made again, with the directories that it needs: filled
  * without a name, which it gets when all else has been looked at, and loses again
  * when the restart fails after that.  One that the job has gone on to write is
- * brought back, at the very end.  Another file in its place is none of these.
+ * brought back, at the very end: one that was only mapped, too, such that the job wrote
+ * it.  Another file in its place is none of these.
  */
 #include "tempfiles.h"
 
@@ -248,6 +249,7 @@ struct look {
 	const struct image_shm *shm;
 	uid_t uid;
 	bool mapped;			/* such that its time tells nothing of its contents */
+	bool needed;
 	struct trail trail;
 	bool missing, another;
 	int fd;				/* to write it by, when it has changed */
@@ -285,8 +287,7 @@ static void look_at(struct look *l, const struct statx *st)
 		return;
 	if (same)
 		remake_mark(l->image, l->shm, fd);
-	if (same && (changed || l->mapped) && !(l->shm->temp->flags & CKPT_TEMPFILE_CLOSED) &&
-	    !restore_is_written(fd)) {
+	if (same && (changed || l->mapped) && l->needed && !restore_is_written(fd)) {
 		close(fd);
 		l->fd = openat(l->trail.dir_fd, l->trail.rest, O_RDWR | flags);
 		return;
@@ -328,9 +329,10 @@ static int find(struct restore *r, size_t i)
 		return CK_OK;
 	l.uid = t->process->cred->fsuid;
 	l.mapped = restore_maps_writable(r->image, l.shm->rec->dev, l.shm->rec->ino);
+	l.needed = t->needed = l.mapped || !(l.shm->temp->flags & CKPT_TEMPFILE_CLOSED);
 	/* What can be reached in another way is opened, or refused, as any file. */
 	if (cred_call(t->process, look, &l) < 0)
-		return l.missing && l.trail.why && !(l.shm->temp->flags & CKPT_TEMPFILE_CLOSED) ?
+		return l.missing && l.trail.why && l.needed ?
 		       remake_failed(l.shm, &l.trail, errno) : CK_OK;
 	t->another = l.another;
 	t->fd = restore_keep_fd(r, l.fd);
