@@ -143,6 +143,7 @@ int checkpoint_snapped(struct checkpoint *c)
 	char checked_why[1024], why[1024];
 	struct nl_event ev;
 	int rc, checked;
+	bool refused;
 
 	fail_capture(checked_why, sizeof(checked_why));
 	checked = state_check(&c->dump);
@@ -152,7 +153,8 @@ int checkpoint_snapped(struct checkpoint *c)
 	/* Opened early, of one that then shared its parent's memory, until it called exec. */
 	if (rc == CK_PERM)
 		c->fleeting = true;
-	if (rc == CK_REFUSED)
+	refused = rc == CK_REFUSED;
+	if (refused)
 		rc = take_obstacles(c, why, &ev);
 	if (rc)
 		return fail(rc, "%s", why);
@@ -169,7 +171,8 @@ int checkpoint_snapped(struct checkpoint *c)
 	rc = policy_image_size(c->req->id, ev.nr_pages * CKPT_PAGE_SIZE);
 	if (rc)
 		return rc;
-	if (!c->dump.nr_obstacles && !c->req->check_only)
+	/* A refusal ends the session: the module can be asked nothing more. */
+	if (!refused)
 		rc = save_contents(c, checkpoint_is_held(c));
 	return rc ? rc : c->dump.nr_obstacles ? CK_REFUSED : CK_OK;
 }
