@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 #include "report.h"
+#include <linux/mm.h>
 #include <linux/sched.h>
 #include <net/genetlink.h>
 #include <net/sock.h>
@@ -8,6 +9,53 @@
 #include "session.h"
 #include "snapshot.h"
 #include "socket.h"
+
+/* Room for the words on those that there is no room for. */
+#define LAST_WORDS	64
+
+/* With the task in front of it; the length without the NUL. */
+static __printf(5, 0)
+size_t put_sentence(const struct ckpt_session *s, char *buf, size_t size, struct task_struct *task,
+		    const char *fmt, va_list args)
+{
+	char comm[TASK_COMM_LEN];
+	size_t n = 0;
+
+	if (task) {
+		get_task_comm(comm, task);
+		n = scnprintf(buf, size, "process %d (%s): ", task_pid_nr_ns(task, s->pid_ns), comm);
+	}
+	return n + vscnprintf(buf + n, size - n, fmt, args);
+}
+
+static __printf(5, 0)
+void set_failure(struct ckpt_session *s, int err, enum ckpt_reason reason, struct task_struct *task,
+		 const char *fmt, va_list args)
+{
+	struct ckpt_failure *f = &s->failure;
+
+	lockdep_assert_held(&s->lock);
+	f->err = -err;
+	f->reason = reason;
+	if (task)
+		f->pid = task_pid_nr_ns(task, s->pid_ns);
+	put_sentence(s, f->message, sizeof(f->message), task, fmt, args);
+}
+
+static __printf(3, 0)
+void add_obstacle(struct ckpt_session *s, struct task_struct *task, const char *fmt, va_list args)
+{
+	struct ckpt_obstacles *o = &s->obstacles;
+
+	lockdep_assert_held(&s->lock);
+	if (!o->text)
+		o->text = kvmalloc(CKPT_MAX_OBSTACLES, GFP_KERNEL_ACCOUNT);
+	/* Without memory, the first one will do to refuse. */
+	if (!o->text || o->len + CKPT_MAX_MESSAGE + LAST_WORDS > CKPT_MAX_OBSTACLES)
+		o->nr_unnamed++;
+	else
+		o->len += put_sentence(s, o->text + o->len, CKPT_MAX_MESSAGE, task, fmt, args) + 1;
+}
 
 /**
  * ckpt_fail() - keep the first thing that went wrong in a session
@@ -24,30 +72,48 @@
 int ckpt_fail(struct ckpt_session *s, int err, enum ckpt_reason reason, struct task_struct *task,
 	      const char *fmt, ...)
 {
-	struct ckpt_failure *f = &s->failure;
-	char comm[TASK_COMM_LEN];
 	va_list args;
-	int n = 0;
 
+	va_start(args, fmt);
 	mutex_lock(&s->lock);
-	if (!f->err) {
-		f->err = -err;
-		f->reason = reason;
-		if (task) {
-			f->pid = task_pid_nr_ns(task, s->pid_ns);
-			get_task_comm(comm, task);
-			n = scnprintf(f->message, sizeof(f->message), "process %d (%s): ",
-				      f->pid, comm);
-		}
-		va_start(args, fmt);
-		vscnprintf(f->message + n, sizeof(f->message) - n, fmt, args);
-		va_end(args);
-	}
+	if (!s->failure.err)
+		set_failure(s, err, reason, task, fmt, args);
 	mutex_unlock(&s->lock);
+	va_end(args);
 	return err;
 }
 
-/* Payload of any message but a list of pids. */
+/**
+ * ckpt_obstacle() - keep one of the things that stand against a checkpoint
+ * @s: the session
+ * @err: negative errno: -EAGAIN for what passes, -EOPNOTSUPP for what does not
+ * @task: the task concerned; it is named in front of the sentence
+ * @fmt: the sentence
+ *
+ * The first is the session's failure, CKPT_REASON_UNSUPPORTED.  A job can have
+ * any number of them: not more are kept than CKPT_MAX_OBSTACLES holds.
+ *
+ * Context: the session's worker; may sleep, takes s->lock.
+ *
+ * Return: 0, so that all are found; who looked at everything returns the failure.
+ */
+int ckpt_obstacle(struct ckpt_session *s, int err, struct task_struct *task, const char *fmt, ...)
+{
+	va_list args;
+
+	lockdep_assert_held(&s->work_lock);
+	va_start(args, fmt);
+	mutex_lock(&s->lock);
+	if (!s->failure.err)
+		set_failure(s, err, CKPT_REASON_UNSUPPORTED, task, fmt, args);
+	else
+		add_obstacle(s, task, fmt, args);
+	mutex_unlock(&s->lock);
+	va_end(args);
+	return 0;
+}
+
+/* Payload of any message but a list of pids or of obstacles. */
 #define SPARE_ROOM	(CKPT_MAX_MESSAGE + 256)
 
 /**
@@ -68,6 +134,7 @@ int ckpt_report_init(struct ckpt_session *s)
  */
 void ckpt_report_free(struct ckpt_session *s)
 {
+	kvfree(s->obstacles.text);
 	kfree_skb(s->spare);
 }
 
@@ -160,24 +227,48 @@ err_nomem:
 	return ckpt_fail(s, -ENOMEM, CKPT_REASON_NOMEM, NULL, "no memory for a message");
 }
 
-/**
- * ckpt_report_failure() - tell the owner that the session is over, and why
- * @s: the session
- */
-void ckpt_report_failure(struct ckpt_session *s)
+static size_t end_obstacles(struct ckpt_obstacles *o)
 {
-	const struct ckpt_failure *f = &s->failure;
-	struct sk_buff *skb;
-	void *head;
+	if (o->text && o->nr_unnamed)
+		o->len += scnprintf(o->text + o->len, LAST_WORDS,
+				    "there are %u more, which are not named here", o->nr_unnamed) + 1;
+	return o->len;
+}
 
-	skb = new_event(s, SPARE_ROOM, &head);
-	if (!skb)
-		return;
+static int put_failure(struct sk_buff *skb, const struct ckpt_failure *f)
+{
 	if (nla_put_u32(skb, CKPT_A_EVENT, CKPT_EVENT_FAILED) ||
 	    nla_put_u32(skb, CKPT_A_REASON, f->reason) ||
 	    nla_put_u32(skb, CKPT_A_ERRNO, f->err) ||
 	    nla_put_s32(skb, CKPT_A_PID, f->pid) ||
-	    nla_put_string(skb, CKPT_A_MESSAGE, f->message)) {
+	    nla_put_string(skb, CKPT_A_MESSAGE, f->message))
+		return -EMSGSIZE;
+	return 0;
+}
+
+/**
+ * ckpt_report_failure() - tell the owner that the session is over, and why
+ * @s: the session
+ *
+ * Context: the session's worker, once.
+ */
+void ckpt_report_failure(struct ckpt_session *s)
+{
+	size_t more = end_obstacles(&s->obstacles);
+	struct sk_buff *skb = NULL;
+	void *head;
+
+	lockdep_assert_held(&s->work_lock);
+	if (more)
+		skb = new_event(s, SPARE_ROOM + nla_total_size(more), &head);
+	if (!skb) {
+		more = 0;
+		skb = new_event(s, SPARE_ROOM, &head);
+	}
+	if (!skb)
+		return;
+	if (put_failure(skb, &s->failure) ||
+	    (more && nla_put(skb, CKPT_A_OBSTACLES, more, s->obstacles.text))) {
 		nlmsg_free(skb);
 		return;
 	}

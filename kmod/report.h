@@ -16,6 +16,11 @@ __printf(5, 6)
 int ckpt_fail(struct ckpt_session *s, int err, enum ckpt_reason reason, struct task_struct *task,
 	      const char *fmt, ...);
 
+/* Keep one more thing that stands against a checkpoint.  For the worker; always
+ * returns 0, so that all are found. */
+__printf(4, 5)
+int ckpt_obstacle(struct ckpt_session *s, int err, struct task_struct *task, const char *fmt, ...);
+
 int ckpt_report_init(struct ckpt_session *s);
 void ckpt_report_free(struct ckpt_session *s);
 

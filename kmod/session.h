@@ -89,6 +89,18 @@ struct ckpt_failure {
 	char message[CKPT_MAX_MESSAGE];
 };
 
+/**
+ * struct ckpt_obstacles - what else stands against a checkpoint
+ * @text: sentences, each with its NUL; NULL until there is one
+ * @len: bytes used of CKPT_MAX_OBSTACLES
+ * @nr_unnamed: how many there was no room for
+ */
+struct ckpt_obstacles {
+	char *text;
+	size_t len;
+	unsigned int nr_unnamed;
+};
+
 struct ckpt_mapped_file;
 struct ckpt_snapshot;
 struct ckpt_restore;
@@ -121,7 +133,7 @@ struct ckpt_request {
  * @admin: the owner may freeze and read, or restart into, every user's tasks
  * @may_set_exe: the owner has CAP_CHECKPOINT_RESTORE in its user namespace, which
  *	is that of every skeleton
- * @lock: protects @phase, @op, @req, @failure
+ * @lock: protects @phase, @op, @req, @failure, @obstacles
  * @walk_lock: held while pages are being shared; a thaw waits for it
  * @work_lock: held while @work runs
  * @phase: see the diagram
@@ -131,6 +143,7 @@ struct ckpt_request {
  * @work: carries out @op
  * @deadline: stops the session when the job stood still too long
  * @failure: what the FAILED event says
+ * @obstacles: and what more it says, when that is one
  * @spare: a message for when there is no memory for one; taken with xchg()
  * @cgroup: being checkpointed, with a reference
  * @freeze_file: its cgroup.freeze, open for writing
@@ -178,6 +191,7 @@ struct ckpt_session {
 	struct work_struct work;
 	struct delayed_work deadline;
 	struct ckpt_failure failure;
+	struct ckpt_obstacles obstacles;
 	struct sk_buff *spare;
 
 	struct cgroup *cgroup;

@@ -72,7 +72,7 @@ job_await() {	# NAME FILE
 	return 1
 }
 
-job_start() {	# NAME PROGRAM [RUN-OPTION…]: sets keeper
+job_launch() {	# NAME PROGRAM [RUN-OPTION…]: sets keeper
 	local name=$1 program=$2 dir
 	shift 2
 	dir=$(job_dir "$name")
@@ -80,7 +80,11 @@ job_start() {	# NAME PROGRAM [RUN-OPTION…]: sets keeper
 	mkdir "$dir"
 	ckctl run --name="$name" --checkpoint-dir="$images" "$@" -- "$bin/$program" "$dir" >>"$dir.out" 2>&1 &
 	keeper=$!
-	job_await "$name" ready
+}
+
+job_start() {	# NAME PROGRAM [RUN-OPTION…]: sets keeper
+	job_launch "$@"
+	job_await "$1" ready
 }
 
 # A whole round of the program after this moment.

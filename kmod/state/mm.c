@@ -146,24 +146,38 @@ static struct vm_area_struct *next_vma(struct mm_struct *mm, const struct vm_are
 	return find_vma(mm, vma->vm_end);
 }
 
+/* More than there are kinds of obstacles. */
+#define MAX_KINDS	16
+
+static bool is_new(const char *why, const char **named, unsigned int *nr)
+{
+	unsigned int i;
+
+	for (i = 0; i < *nr; i++)
+		if (named[i] == why)
+			return false;
+	if (*nr < MAX_KINDS)
+		named[(*nr)++] = why;
+	return true;
+}
+
 static int mm_check(struct ckpt_session *s, struct ckpt_process *p)
 {
-	struct mm_struct *mm = p->mm;
+	const char *named[MAX_KINDS], *why;
 	struct vm_area_struct *vma;
 	enum ckpt_vma_kind kind;
-	const char *why = NULL;
-	unsigned long start = 0;
+	unsigned int nr = 0;
 
-	mmap_read_lock(mm);
-	for (vma = first_vma(mm); vma && !why; vma = next_vma(mm, vma)) {
-		start = vma->vm_start;
+	mmap_read_lock(p->mm);
+	for (vma = first_vma(p->mm); vma; vma = next_vma(p->mm, vma)) {
 		why = vma_obstacle(vma, &kind);
+		if (why && is_new(why, named, &nr))
+			ckpt_obstacle(s, -EOPNOTSUPP, p->leader,
+				      "at address 0x%lx it has mapped what cannot be saved: %s",
+				      vma->vm_start, why);
 	}
-	mmap_read_unlock(mm);
-	if (!why)
-		return 0;
-	return ckpt_fail(s, -EOPNOTSUPP, CKPT_REASON_UNSUPPORTED, p->leader,
-			 "at address 0x%lx it has mapped what cannot be saved: %s", start, why);
+	mmap_read_unlock(p->mm);
+	return 0;
 }
 
 /**

@@ -165,24 +165,23 @@ static int process_check(struct ckpt_session *s, struct ckpt_process *p)
 
 	why = namespace_obstacle(s, p->alive);
 	if (why)
-		goto refuse;
-	for (i = 0; i < p->nr_threads; i++) {
+		ckpt_obstacle(s, -EOPNOTSUPP, t, "%s", why);
+	for (i = 0, why = NULL; i < p->nr_threads && !why; i++) {
 		t = p->threads[i];
 		why = thread_obstacle(t, p->alive);
-		if (!why)
-			why = cred_obstacle(s, t, p->alive);
-		if (why)
-			goto refuse;
 	}
-	t = p->alive;
-	why = "it shares file descriptors, working directory or signal handlers with another process";
+	if (why)
+		ckpt_obstacle(s, is_ending(t) || is_stopping(t) ? -EAGAIN : -EOPNOTSUPP, t, "%s", why);
+	for (i = 0, why = NULL; i < p->nr_threads && !why; i++) {
+		t = p->threads[i];
+		why = cred_obstacle(s, t, p->alive);
+	}
+	if (why)
+		ckpt_obstacle(s, -EOPNOTSUPP, t, "%s", why);
 	if (shares_tables(p))
-		goto refuse;
+		ckpt_obstacle(s, -EOPNOTSUPP, p->alive,
+			      "it shares file descriptors, working directory or signal handlers with another process");
 	return 0;
-
-refuse:
-	return ckpt_fail(s, is_ending(t) || is_stopping(t) ? -EAGAIN : -EOPNOTSUPP, CKPT_REASON_UNSUPPORTED, t,
-			 "%s", why);
 }
 
 static int compare_mm(const void *a, const void *b)
@@ -200,11 +199,12 @@ static int compare_mm(const void *a, const void *b)
  * A vfork(2) child that has not yet called exec, for one.  Tasks outside of the
  * job are looked at when it is frozen.  Only those that are all left out may.
  *
- * Return: 0 or a noted failure.
+ * Return: 0 or a noted failure; obstacles are kept.
  */
 int ckpt_process_check_sharing(struct ckpt_session *s)
 {
-	struct ckpt_process **by_mm, *shares = NULL;
+	struct ckpt_process **by_mm, *shares;
+	struct mm_struct *named = NULL;
 	unsigned int i;
 
 	by_mm = kvmalloc_array(s->nr_procs, sizeof(*by_mm), GFP_KERNEL);
@@ -213,14 +213,17 @@ int ckpt_process_check_sharing(struct ckpt_session *s)
 	for (i = 0; i < s->nr_procs; i++)
 		by_mm[i] = &s->procs[i];
 	sort(by_mm, s->nr_procs, sizeof(*by_mm), compare_mm, NULL);
-	for (i = 1; i < s->nr_procs && !shares; i++)
-		if (by_mm[i]->mm == by_mm[i - 1]->mm && !(by_mm[i]->omitted && by_mm[i - 1]->omitted))
-			shares = by_mm[i]->omitted ? by_mm[i - 1] : by_mm[i];
+	for (i = 1; i < s->nr_procs; i++) {
+		if (by_mm[i]->mm != by_mm[i - 1]->mm || by_mm[i]->mm == named ||
+		    (by_mm[i]->omitted && by_mm[i - 1]->omitted))
+			continue;
+		shares = by_mm[i]->omitted ? by_mm[i - 1] : by_mm[i];
+		named = shares->mm;
+		ckpt_obstacle(s, -EAGAIN, shares->leader,
+			      "it shares its memory with another process of the job (vfork?): try again");
+	}
 	kvfree(by_mm);
-	if (!shares)
-		return 0;
-	return ckpt_fail(s, -EAGAIN, CKPT_REASON_UNSUPPORTED, shares->leader,
-			 "it shares its memory with another process of the job (vfork?): try again");
+	return 0;
 }
 
 static int process_dump(struct ckpt_session *s, struct ckpt_process *p)

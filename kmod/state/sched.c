@@ -26,9 +26,9 @@ static int sched_check(struct ckpt_session *s, struct ckpt_process *p)
 
 	for (i = 0; i < p->nr_threads; i++)
 		if (p->threads[i]->policy == SCHED_DEADLINE)
-			return ckpt_fail(s, -EOPNOTSUPP, CKPT_REASON_UNSUPPORTED, p->threads[i],
-					 "it has the scheduling policy SCHED_DEADLINE, which cannot be saved; \"chrt -o -p 0 %d\" takes it back",
-					 task_pid_nr_ns(p->threads[i], s->pid_ns));
+			return ckpt_obstacle(s, -EOPNOTSUPP, p->threads[i],
+					     "it has the scheduling policy SCHED_DEADLINE, which cannot be saved; \"chrt -o -p 0 %d\" takes it back",
+					     task_pid_nr_ns(p->threads[i], s->pid_ns));
 	return 0;
 }
 

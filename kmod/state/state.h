@@ -4,7 +4,8 @@
  * check, dump, and for what only the kernel can put back, restore.
  *
  * All dump-side functions run on the session's worker, with every thread
- * frozen and off its CPU.  check refuses by name through ckpt_fail().
+ * frozen and off its CPU.  check refuses by name through
+ * ckpt_obstacle(), and goes on: a failure of its own is that it could not look.
  */
 #ifndef CKPT_STATE_H
 #define CKPT_STATE_H

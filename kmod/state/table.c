@@ -34,7 +34,9 @@ const struct ckpt_state_ops *const ckpt_state_table[] = {
  *
  * What is left out need only not share memory with what is not.
  *
- * Return: 0 or a noted failure that names the first obstacle.
+ * All are looked at, so that whoever has to remove the obstacles knows them all.
+ *
+ * Return: 0 or a noted failure, of the first obstacle.
  */
 int ckpt_state_check(struct ckpt_session *s)
 {
@@ -54,7 +56,10 @@ int ckpt_state_check(struct ckpt_session *s)
 		}
 		cond_resched();
 	}
-	return ckpt_process_check_sharing(s);
+	ret = ckpt_process_check_sharing(s);
+	if (!ret)
+		ret = ckpt_zombies_check(s);
+	return ret ?: -s->failure.err;
 }
 
 static int dump_process(struct ckpt_session *s, struct ckpt_process *p)

@@ -138,8 +138,8 @@ static int timers_check(struct ckpt_session *s, struct ckpt_process *p)
 	ckpt_sighand_unlock(sighand);
 	if (!why)
 		return 0;
-	return ckpt_fail(s, -EOPNOTSUPP, CKPT_REASON_UNSUPPORTED, p->leader,
-			 "POSIX timer %d is one that cannot be saved: %s", id, why);
+	return ckpt_obstacle(s, -EOPNOTSUPP, p->leader,
+			     "POSIX timer %d is one that cannot be saved: %s", id, why);
 }
 
 /* As timer_gettime(2) computes it, whose function the kernel keeps to itself. */

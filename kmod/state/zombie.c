@@ -35,9 +35,6 @@ static int dump_one(struct ckpt_session *s, struct task_struct *t)
 
 	if (is_left_out(s, t))
 		return 0;
-	if (t->ptrace)
-		return ckpt_fail(s, -EOPNOTSUPP, CKPT_REASON_UNSUPPORTED, t,
-				 "it was being traced when it ended: detach the debugger and try again");
 	rec = ckpt_records_add(&s->records, CKPT_REC_ZOMBIE, sizeof(*rec));
 	if (!rec)
 		return ckpt_fail(s, -ENOMEM, CKPT_REASON_NOMEM, t, "no memory for its records");
@@ -55,6 +52,23 @@ static int dump_one(struct ckpt_session *s, struct task_struct *t)
 	if (!rec->pid)
 		return ckpt_fail(s, -ESRCH, CKPT_REASON_VANISHED, t,
 				 "its parent waited for it during the checkpoint");
+	return 0;
+}
+
+/**
+ * ckpt_zombies_check() - can the dead children of the job be saved?
+ * @s: the session, its tasks collected
+ *
+ * Return: 0; obstacles are kept.
+ */
+int ckpt_zombies_check(struct ckpt_session *s)
+{
+	unsigned int i;
+
+	for (i = 0; i < s->nr_zombies; i++)
+		if (s->zombies[i]->ptrace && !is_left_out(s, s->zombies[i]))
+			ckpt_obstacle(s, -EOPNOTSUPP, s->zombies[i],
+				      "it was being traced when it ended: detach the debugger and try again");
 	return 0;
 }
 

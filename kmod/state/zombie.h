@@ -5,6 +5,7 @@
 
 struct ckpt_session;
 
+int ckpt_zombies_check(struct ckpt_session *s);
 int ckpt_zombies_dump(struct ckpt_session *s);
 
 #endif

@@ -49,6 +49,8 @@ struct nl_event {
 	uint64_t standstill_ns;
 	uint64_t nr_bytes, nr_pages, nr_zero, nr_shared, nr_copied;
 	char message[CKPT_MAX_MESSAGE];
+	const char *obstacles;		/* FAILED: more sentences, each with its NUL; likewise */
+	size_t obstacles_len;
 	const int32_t *pids;		/* FROZEN: leaders, ascending; valid until the next call */
 	size_t nr_pids;
 	bool was_frozen;		/* FROZEN: the job was frozen before */

@@ -77,6 +77,19 @@ static int read_pids(struct nlattr *list, struct nl_event *ev, void **kept)
 	return CK_OK;
 }
 
+static int read_obstacles(struct nlattr *list, struct nl_event *ev, void **kept)
+{
+	int rc = keep_copy(list, 1, kept);
+
+	if (rc)
+		return rc;
+	ev->obstacles = *kept;
+	ev->obstacles_len = (size_t)nla_len(list);
+	if (ev->obstacles_len && ev->obstacles[ev->obstacles_len - 1])
+		return nl_bad_message("a sentence without an end");
+	return CK_OK;
+}
+
 int nl_event_read(struct nlattr **tb, struct nl_event *ev, void **kept)
 {
 	if (!tb[CKPT_A_EVENT])
@@ -95,7 +108,9 @@ int nl_event_read(struct nlattr **tb, struct nl_event *ev, void **kept)
 	ev->was_frozen = tb[CKPT_A_LEAVE_FROZEN] != NULL;
 	if (tb[CKPT_A_MESSAGE])
 		nla_strlcpy(ev->message, tb[CKPT_A_MESSAGE], sizeof(ev->message));
-	return read_pids(tb[CKPT_A_PID_LIST], ev, kept);
+	/* Never both. */
+	return tb[CKPT_A_OBSTACLES] ? read_obstacles(tb[CKPT_A_OBSTACLES], ev, kept) :
+				      read_pids(tb[CKPT_A_PID_LIST], ev, kept);
 }
 
 int nl_event_pages(struct nlattr **tb, const void *data, size_t len, const struct nl_stream *stream,

@@ -19,6 +19,9 @@
  * CKPT_A_EVENT saying what happened.  CKPT_EVENT_FAILED carries
  * CKPT_A_REASON, CKPT_A_MESSAGE (a sentence), CKPT_A_ERRNO and, where one task
  * is the cause, CKPT_A_PID; after it the session is over and the job runs on.
+ * SNAPSHOT looks at all processes before it refuses: when more than one thing
+ * stands against it, all of this is about the first, and CKPT_A_OBSTACLES has the
+ * sentences on the others, one for each process and kind.
  *
  * CHECKPOINT
  *
@@ -93,6 +96,7 @@
 #define CKPT_MAX_XSTATE		65536	/* bytes of one thread's xstate */
 #define CKPT_MAX_MS		86400000 /* FREEZE_MS, DEADLINE_MS */
 #define CKPT_MAX_MESSAGE	256	/* bytes of CKPT_A_MESSAGE, with its NUL */
+#define CKPT_MAX_OBSTACLES	16384	/* bytes of CKPT_A_OBSTACLES */
 #define CKPT_MAX_VMAS		1048576	/* in one plan */
 #define CKPT_MAX_LOCKS		65536	/* in one plan */
 #define CKPT_MAX_PROCESSES	16000	/* in one session */
@@ -187,6 +191,8 @@ enum ckpt_cmd {
  * @CKPT_A_STOPPED: u32, to a leader: its process is stopped; the signal that the parent
  *	has yet to be told of by wait(2), or 0
  * @CKPT_A_OMIT: flag, of PROVE: leave these processes out
+ * @CKPT_A_OBSTACLES: sentences as MESSAGE, each with its NUL; the last one says how many
+ *	there were no room for
  * @__CKPT_A_MAX: one more than the last
  */
 enum ckpt_attr {
@@ -233,6 +239,7 @@ enum ckpt_attr {
 	CKPT_A_RSEQ_SIG,
 	CKPT_A_STOPPED,
 	CKPT_A_OMIT,
+	CKPT_A_OBSTACLES,
 	__CKPT_A_MAX,
 };
 #define CKPT_A_MAX (__CKPT_A_MAX - 1)

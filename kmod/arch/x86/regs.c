@@ -98,7 +98,7 @@ static int regs_check(struct ckpt_session *s, struct ckpt_process *p)
 		why = obstacle(t);
 		ckpt_sighand_unlock(sighand);
 		if (why)
-			return ckpt_fail(s, -EOPNOTSUPP, CKPT_REASON_UNSUPPORTED, t, "%s", why);
+			return ckpt_obstacle(s, -EOPNOTSUPP, t, "%s", why);
 	}
 	return 0;
 }

@@ -175,6 +175,14 @@ static int attempt(const struct checkpoint_request *req, struct checkpoint_resul
 	return rc;
 }
 
+/* A refusal that came before anything was looked at is one more obstacle. */
+static void keep_refusal(struct checkpoint_result *res, const char *sentence)
+{
+	res->obstacles = malloc(sizeof(*res->obstacles));
+	if (res->obstacles && (res->obstacles[0] = strdup(sentence)))
+		res->nr_obstacles = 1;
+}
+
 int checkpoint_make(const struct checkpoint_request *req, struct checkpoint_result *res)
 {
 	struct capture outer = fail_captured();
@@ -195,6 +203,8 @@ int checkpoint_make(const struct checkpoint_request *req, struct checkpoint_resu
 		fail_restore(outer);
 	} while (rc && fleeting && checkpoint_try_again(&group, req->max_wait_ms, number++));
 	close(group.stop_fd);
+	if (rc == CK_REFUSED && !res->nr_obstacles)
+		keep_refusal(res, sentence);
 	if (rc && !res->nr_obstacles)
 		fail(rc, "%s", sentence);
 	if (!req->check_only)

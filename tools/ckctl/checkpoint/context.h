@@ -50,7 +50,8 @@ int prove(struct checkpoint *c);
 /* Their status is read: whose image it is may have all of their memory. */
 int prove_owner(const struct checkpoint *c);
 
-/* save.c: all frozen, the contents of files that are to be in the image. */
+/* save.c: all frozen, the contents of files that are to be in the image; only looked at
+ * when there will be none. */
 int save_contents(struct checkpoint *c, bool held);
 
 #endif

@@ -7,6 +7,7 @@
  */
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include <netlink/attr.h>
@@ -117,11 +118,10 @@ int checkpoint_frozen(struct checkpoint *c)
 		return rc;
 	rc = omit_find(&c->dump);
 	c->fleeting = rc == CK_NOTFOUND;
-	if (!rc && c->dump.nr_obstacles)
-		return CK_REFUSED;
 	/* An image of nothing would replace one of something. */
 	if (!rc && !c->dump.nr_procs)
-		rc = fail(CK_NOTFOUND, "there is no process in %s but those that are left out: the job "
+		rc = c->dump.nr_obstacles ? CK_REFUSED :
+		     fail(CK_NOTFOUND, "there is no process in %s but those that are left out: the job "
 			  "has ended", c->req->cgroup);
 	return rc ? rc : prove(c);
 }
@@ -136,6 +136,17 @@ int checkpoint_snapshot(struct checkpoint *c)
 	return nl_request(c->nl, msg, NULL, NULL);
 }
 
+/* All that the module has named; more than that says it better than we can. */
+static int take_obstacles(struct checkpoint *c, const char *first, const struct nl_event *ev)
+{
+	int rc = obstacle_sentence(&c->dump, first);
+	size_t at;
+
+	for (at = 0; at < ev->obstacles_len && !rc; at += strlen(ev->obstacles + at) + 1)
+		rc = obstacle_sentence(&c->dump, ev->obstacles + at);
+	return rc;
+}
+
 /* The module records and takes hold of the pages; at the same time, the rest is read. */
 int checkpoint_snapped(struct checkpoint *c)
 {
@@ -143,6 +154,7 @@ int checkpoint_snapped(struct checkpoint *c)
 	char checked_why[1024], why[1024];
 	struct nl_event ev;
 	int rc, checked;
+	bool refused;
 
 	fail_capture(checked_why, sizeof(checked_why));
 	checked = state_check(&c->dump);
@@ -152,14 +164,14 @@ int checkpoint_snapped(struct checkpoint *c)
 	/* Opened early, of one that then shared its parent's memory, until it called exec. */
 	if (rc == CK_PERM)
 		c->fleeting = true;
-	/* One more obstacle; what is more than that says it better than we can. */
-	if (rc == CK_REFUSED && !c->fleeting)
-		rc = obstacle_sentence(&c->dump, why);
+	refused = rc == CK_REFUSED;
+	if (refused)
+		rc = take_obstacles(c, why, &ev);
 	if (rc)
 		return fail(rc, "%s", why);
 	if (checked) {
 		/* ESRCH: killed between the module's look and ours. */
-		c->fleeting = checked == CK_NOTFOUND;
+		c->fleeting |= checked == CK_NOTFOUND;
 		return fail(checked, "%s", checked_why);
 	}
 	rc = prove_owner(c);
@@ -170,7 +182,8 @@ int checkpoint_snapped(struct checkpoint *c)
 	rc = policy_image_size(c->req->id, ev.nr_pages * CKPT_PAGE_SIZE);
 	if (rc)
 		return rc;
-	if (!c->dump.nr_obstacles && !c->req->check_only)
+	/* A refusal ends the session: the module can be asked nothing more. */
+	if (!refused)
 		rc = save_contents(c, c->held);
 	return rc ? rc : c->dump.nr_obstacles ? CK_REFUSED : CK_OK;
 }

@@ -92,7 +92,7 @@ int save_contents(struct checkpoint *c, bool held)
 {
 	int rc = save_objects(c, held);
 
-	if (!rc)
+	if (!rc && c->writer && !c->dump.nr_obstacles)
 		tempfiles_capture(&c->dump, c->writer, held);
 	return rc;
 }

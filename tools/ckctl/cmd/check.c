@@ -33,8 +33,10 @@ static int print(const struct job *job, const struct checkpoint_result *res)
 		if (!out_quiet && !res->nr_obstacles)
 			printf("%s can be checkpointed now (stood still %s)\n", job->id,
 			       human_ns(res->standstill_ns));
-		for (i = 0; !out_quiet && i < res->nr_obstacles; i++)
-			printf("%s\n", res->obstacles[i]);
+		for (i = 0; !out_quiet && i < res->nr_obstacles; i++) {
+			print_text(res->obstacles[i]);
+			putchar('\n');
+		}
 		return CK_OK;
 	}
 	list = json_array();

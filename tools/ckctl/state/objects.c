@@ -114,23 +114,38 @@ bool objects_any(const struct dump *d)
 	return c;
 }
 
-static int capture(struct dump *d, struct dump_content *c, struct image_writer *w, bool held)
+static int too_large(struct dump *d, const struct dump_content *c, uint64_t bytes)
 {
 	const struct dump_file *f = c->file;
 
+	return obstacle(d, f->proc->pid, "descriptor %d is the removed file %s, which holds %s; at "
+			"most %s are copied while a job stands still, unless the file system of the "
+			"image can clone them: save it with --stop, or let the program keep the file",
+			f->fd, f->path, human_bytes(bytes), human_bytes(CONTENTS_MAX_COPY));
+}
+
+static int capture(struct dump *d, struct dump_content *c, struct image_writer *w, bool held)
+{
 	switch (content_take(d, c, w, held)) {
 	case CONTENT_TAKEN:
 		return CK_OK;
 	case CONTENT_TOO_LARGE:
-		return fail(CK_REFUSED, "pid %d (%s): descriptor %d is the removed file %s, "
-			    "which holds %s; at most %s are copied while a job stands "
-			    "still: save it with --stop, or let the program keep the file",
-			    f->proc->pid, f->proc->comm, f->fd, f->path,
-			    human_bytes(content_bytes(c)), human_bytes(CONTENTS_MAX_COPY));
+		return too_large(d, c, content_bytes(c));
 	default:
-		return fail_errno(errno, "pid %d: cannot copy %s, which it has open", f->proc->pid,
-				  f->path);
+		return fail_errno(errno, "pid %d: cannot copy %s, which it has open",
+				  c->file->proc->pid, c->file->path);
 	}
+}
+
+/* What a clone could do nobody knows before it is tried. */
+static int look(struct dump *d, const struct dump_content *c)
+{
+	uint64_t bytes = content_bytes(c);
+
+	if (bytes > CONTENTS_MAX_COPY - d->files->contents.copied)
+		return too_large(d, c, bytes);
+	d->files->contents.copied += bytes;
+	return CK_OK;
 }
 
 int objects_capture(struct dump *d, struct image_writer *w, const struct object_id *known, size_t nr,
@@ -154,7 +169,10 @@ int objects_capture(struct dump *d, struct image_writer *w, const struct object_
 		if (c->rec.id)
 			continue;
 		c->rec.id = ++last;
-		rc = capture(d, c, w, held);
+		if (w && !d->nr_obstacles)
+			rc = capture(d, c, w, held);
+		else if (!held)
+			rc = look(d, c);
 	}
 	for (i = 0; i < fs->nr_files; i++)
 		if (fs->files[i]->rec.kind == CKPT_FILE_OBJECT)

@@ -16,7 +16,8 @@ struct object_id {
 bool object_is(const struct dump_file *f);
 /* Are there any?  Then, all frozen, objects_capture() takes hold of the contents
  * of those that the module does not have: a copy, a clone in the directory of
- * @w, or, when the job is @held until all is written, the file itself. */
+ * @w, or, when the job is @held until all is written, the file itself.  Where @w is
+ * NULL or something stands against an image, it only looks whether they are too large. */
 bool objects_any(const struct dump *d);
 int objects_capture(struct dump *d, struct image_writer *w, const struct object_id *known,
 		    size_t nr, bool held);
