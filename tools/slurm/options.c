@@ -30,7 +30,7 @@ static struct spank_option options[NR_OPTIONS] = {
 	},
 	[OPTION_CHECKPOINT_DIR] = {
 		(char *)"checkpoint-dir", (char *)"dir",
-		(char *)"directory for the images (default: the working directory)",
+		(char *)"directory for the images (default: the site's, or the working directory)",
 		1, OPTION_CHECKPOINT_DIR, option_given,
 	},
 	[OPTION_RESTART_DIR] = {
@@ -301,8 +301,8 @@ static void carry(spank_t sp, enum option option)
 		return;
 	/* sbatch makes this into the variable for the job, whatever --export says. */
 	spank_job_control_setenv(sp, carriers[option] + strlen(CONTROL_PREFIX), text, 1);
-	/* There is no batch script: what salloc was given is for the steps. */
-	if (is_salloc())
+	/* From there the steps have it: salloc's always, sbatch's where it would say otherwise. */
+	if (is_salloc() || getenv(variables[option]))
 		setenv(variables[option], text, 1);
 }
 
