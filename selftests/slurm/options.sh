@@ -106,6 +106,15 @@ check "srun refuses a restart directory that is none" refused "--restart-dir: ca
 check "srun refuses a bad SLURM_RESTART_DIR" refused "SLURM_RESTART_DIR: cannot restart from nonesuch" \
 	env SLURM_RESTART_DIR=nonesuch srun hostname
 
+check "srun --pty is refused with --checkpoint" refused "--checkpoint: steps with --pty cannot be checkpointed" \
+	srun --pty --checkpoint=5 hostname
+check "srun --pty is refused with SLURM_CHECKPOINT" refused "SLURM_CHECKPOINT: steps with --pty cannot be checkpointed" \
+	env SLURM_CHECKPOINT=5 srun --pty hostname
+check "srun --pty is refused with --restart-dir" refused "--restart-dir: steps with --pty cannot be continued" \
+	srun --pty --restart-dir=images hostname
+at_terminal() { as_user script -q -e -c "$*" /dev/null <&"$never"; }
+check "srun --pty --checkpoint=0 is not" at_terminal SLURM_CHECKPOINT=5 srun --pty --checkpoint=0 hostname
+
 # ---- sbatch ----
 
 check "sbatch without an option: none" batch none

@@ -207,6 +207,13 @@ static uint64_t settle_interval(const struct given *g)
 	return seconds;
 }
 
+/* The terminal of such a step is that of one launch, and its task leads the session there. */
+static void settle_pty(const struct given *g, const char *sentence)
+{
+	if (spank_context() == S_CTX_LOCAL && own_is_set("pty"))
+		refuse(g, sentence);
+}
+
 static void tell_problem(const char *sentence)
 {
 	slurm_info("ckpt: %s", sentence);
@@ -317,6 +324,12 @@ void options_settle(spank_t sp)
 	settle_policy(&given[OPTION_CHECKPOINT], interval);
 	settle_image_dir(&given[OPTION_CHECKPOINT_DIR]);
 	settle_restart_dir(&given[OPTION_RESTART_DIR]);
+	if (interval && !in_checkpointed_job())
+		settle_pty(&given[OPTION_CHECKPOINT], "steps with --pty cannot be checkpointed; leave "
+			   "that out, or say --checkpoint=0");
+	if (given[OPTION_RESTART_DIR].text)
+		settle_pty(&given[OPTION_RESTART_DIR], "steps with --pty cannot be continued from an "
+			   "image; leave one of the two out");
 	/* Once for each component, and before anything is submitted. */
 	if (++components > 1 && interval && !in_checkpointed_job())
 		refuse(&given[OPTION_CHECKPOINT],
