@@ -106,6 +106,15 @@ check "srun refuses a restart directory that is none" refused "--restart-dir: ca
 check "srun refuses a bad SLURM_RESTART_DIR" refused "SLURM_RESTART_DIR: cannot restart from nonesuch" \
 	env SLURM_RESTART_DIR=nonesuch srun hostname
 
+check "srun --pty is refused with --checkpoint" refused "--checkpoint: steps with --pty cannot be checkpointed" \
+	srun --pty --checkpoint=5 hostname
+check "srun --pty is refused with SLURM_CHECKPOINT" refused "SLURM_CHECKPOINT: steps with --pty cannot be checkpointed" \
+	env SLURM_CHECKPOINT=5 srun --pty hostname
+check "srun --pty is refused with --restart-dir" refused "--restart-dir: steps with --pty cannot be continued" \
+	srun --pty --restart-dir=images hostname
+at_terminal() { as_user script -q -e -c "$*" /dev/null <&"$never"; }
+check "srun --pty --checkpoint=0 is not" at_terminal SLURM_CHECKPOINT=5 srun --pty --checkpoint=0 hostname
+
 # ---- sbatch ----
 
 check "sbatch without an option: none" batch none
@@ -167,11 +176,12 @@ check "--open-mode=truncate is respected" appends after --checkpoint=5 --open-mo
 
 # ---- steps of a batch job ----
 
-inside() {	# EXPECTED "COMMAND FILE" SBATCH-OPTION…: of a command in a batch job
-	local expected=$1 name=i$RANDOM command=$2
+inside() {	# EXPECTED "COMMAND FILE" [VARIABLE=VALUE…] SBATCH-OPTION…: of a command in a batch job
+	local expected=$1 name=i$RANDOM command=$2 vars=()
 	shift 2
+	while [[ ${1:-} = [A-Z]*=* ]]; do vars+=("$1"); shift; done
 	{ echo '#!/bin/bash'; echo "${command//FILE/$work/$name}; echo \$? >$work/$name.rc.new; mv $work/$name.rc.new $work/$name.rc"; } >"$name.sh"
-	as_user sbatch -Q -o "$name.out" "$@" "$name.sh" && file_await "$name.rc" || return
+	as_user "${vars[@]}" sbatch -Q -o "$name.out" "$@" "$name.sh" && file_await "$name.rc" || return
 	[ "$(cat "$name.rc")" = 0 ] || { why "it fails: $(cat "$name.out")"; return 1; }
 	file_await "$name" && expect "$expected" "$(cat "$name")"
 }
@@ -183,9 +193,25 @@ check "a job-level interval replaces step-level ones: --export=NONE" inside none
 	"srun --export=NONE --checkpoint=3 $probe FILE" --checkpoint=5
 check "a step of a job without one has its own" inside "180 $images" \
 	"srun --checkpoint=3 --checkpoint-dir=images $probe FILE"
+check "sbatch --checkpoint-dir=<dir>: where the images of every step go" inside "180 $images" \
+	"srun --checkpoint=3 $probe FILE" --checkpoint-dir=images
+check "sbatch --checkpoint-dir=<dir>: of every step, with --export=NONE" inside "180 $images" \
+	"srun --export=NONE --checkpoint=3 $probe FILE" --checkpoint-dir=images
+check "sbatch --checkpoint-dir=<dir>, and a step with another" inside "180 $images/other" \
+	"srun --checkpoint=3 --checkpoint-dir=images/other $probe FILE" --checkpoint-dir=images
+check "the command line beats the environment, for every step: --checkpoint=0" inside none "srun $probe FILE" \
+	SLURM_CHECKPOINT=5 --checkpoint=0
+check "the command line beats the environment, for every step: --checkpoint-dir=<dir>" inside "180 $images" \
+	"srun --checkpoint=3 $probe FILE" SLURM_CHECKPOINT_DIR="$images/other" --checkpoint-dir=images
+check "the SBATCH_ ones first, for every step" inside none "srun $probe FILE" SBATCH_CHECKPOINT=0 SLURM_CHECKPOINT=5
 check "a step of ckctl's own has none" inside none "CKPT_HELPER=1 srun --checkpoint=3 $probe FILE"
 check "a job that is submitted by a job has not inherited it" inside none \
 	"sbatch -o /dev/null --wrap '$probe FILE'" --checkpoint=5
+check "a job that is submitted by a job has not inherited its directory" inside "180 $work" \
+	"sbatch -o /dev/null --wrap 'srun --checkpoint=3 $probe FILE'" --checkpoint-dir=images
+check "SLURM_CHECKPOINT_IMAGE_DIR is the directory of the job that was given one" inside "$images, then none" \
+	"d=\$SLURM_CHECKPOINT_IMAGE_DIR sbatch -o /dev/null --wrap 'echo \$d, then \${SLURM_CHECKPOINT_IMAGE_DIR:-none} >FILE.new; mv FILE.new FILE'" \
+	--checkpoint-dir=images
 check "a job that is submitted by a step has not inherited it" inside none \
 	"srun --checkpoint=3 sbatch -o /dev/null --wrap '$probe FILE'"
 
@@ -214,7 +240,8 @@ marked() {
 	return 0
 }
 check "srun is marked with the step that it launched" marked
-helped() { as_user "$1" --help | tr -s ' \n' ' ' | grep -F -- "--checkpoint=interval checkpoint at this interval"; }
+helped() { as_user "$1" --help | tr -s ' \n' ' ' | grep -F -- "--checkpoint=interval checkpoint at this interval" |
+	grep -F "directory for the images (default: the site's, or the working directory)"; }
 for command in srun sbatch salloc; do check "$command --help has the options" helped $command; done
 none_drained() { sinfo -N; ! sinfo -h -N -o %T | grep drain; }
 check "no node was drained" none_drained

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 #include "job_id.h"
 
+#include <limits.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -29,10 +30,22 @@ static bool find_own(char *id, size_t size)
 	return found;
 }
 
+/* Of "<id>" or "<id>:<text>". */
+static void correct(const char *name, const char *former, const char *own)
+{
+	const char *value = getenv(name);
+	size_t len = strlen(former);
+	char text[PATH_MAX + 32];
+
+	if (value && strncmp(value, former, len) == 0 && (!value[len] || value[len] == ':') &&
+	    (size_t)snprintf(text, sizeof(text), "%s%s", own, value + len) < sizeof(text))
+		setenv(name, text, 1);
+}
+
 void job_id_correct(void)
 {
-	static const char *const names[] = { "SLURM_JOB_ID", "SLURM_JOBID", ENV_JOB, ENV_BATCH };
-	const char *batch = getenv(ENV_BATCH), *job = getenv("SLURM_JOB_ID"), *value;
+	static const char *const names[] = { "SLURM_JOB_ID", "SLURM_JOBID", ENV_JOB, ENV_JOB_DIR, ENV_BATCH };
+	const char *batch = getenv(ENV_BATCH), *job = getenv("SLURM_JOB_ID");
 	char own[32], former[32];
 	size_t i;
 
@@ -40,9 +53,6 @@ void job_id_correct(void)
 	if (!batch || !job || strcmp(batch, job) != 0 || !find_own(own, sizeof(own)) ||
 	    strcmp(own, job) == 0 || (size_t)snprintf(former, sizeof(former), "%s", job) >= sizeof(former))
 		return;
-	for (i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
-		value = getenv(names[i]);
-		if (value && strcmp(value, former) == 0)
-			setenv(names[i], own, 1);
-	}
+	for (i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		correct(names[i], former, own);
 }

@@ -30,7 +30,7 @@ static struct spank_option options[NR_OPTIONS] = {
 	},
 	[OPTION_CHECKPOINT_DIR] = {
 		(char *)"checkpoint-dir", (char *)"dir",
-		(char *)"directory for the images (default: the working directory)",
+		(char *)"directory for the images (default: the site's, or the working directory)",
 		1, OPTION_CHECKPOINT_DIR, option_given,
 	},
 	[OPTION_RESTART_DIR] = {
@@ -207,6 +207,13 @@ static uint64_t settle_interval(const struct given *g)
 	return seconds;
 }
 
+/* The terminal of such a step is that of one launch, and its task leads the session there. */
+static void settle_pty(const struct given *g, const char *sentence)
+{
+	if (spank_context() == S_CTX_LOCAL && own_is_set("pty"))
+		refuse(g, sentence);
+}
+
 static void tell_problem(const char *sentence)
 {
 	slurm_info("ckpt: %s", sentence);
@@ -301,8 +308,8 @@ static void carry(spank_t sp, enum option option)
 		return;
 	/* sbatch makes this into the variable for the job, whatever --export says. */
 	spank_job_control_setenv(sp, carriers[option] + strlen(CONTROL_PREFIX), text, 1);
-	/* There is no batch script: what salloc was given is for the steps. */
-	if (is_salloc())
+	/* From there the steps have it: salloc's always, sbatch's where it would say otherwise. */
+	if (is_salloc() || getenv(variables[option]))
 		setenv(variables[option], text, 1);
 }
 
@@ -317,6 +324,12 @@ void options_settle(spank_t sp)
 	settle_policy(&given[OPTION_CHECKPOINT], interval);
 	settle_image_dir(&given[OPTION_CHECKPOINT_DIR]);
 	settle_restart_dir(&given[OPTION_RESTART_DIR]);
+	if (interval && !in_checkpointed_job())
+		settle_pty(&given[OPTION_CHECKPOINT], "steps with --pty cannot be checkpointed; leave "
+			   "that out, or say --checkpoint=0");
+	if (given[OPTION_RESTART_DIR].text)
+		settle_pty(&given[OPTION_RESTART_DIR], "steps with --pty cannot be continued from an "
+			   "image; leave one of the two out");
 	/* Once for each component, and before anything is submitted. */
 	if (++components > 1 && interval && !in_checkpointed_job())
 		refuse(&given[OPTION_CHECKPOINT],

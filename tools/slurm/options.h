@@ -23,6 +23,7 @@ enum option {
 /* What else is in the environment of jobs and steps. */
 #define ENV_HELPER	CREW_MARK		/* a step of ckctl's own */
 #define ENV_JOB		"SLURM_CHECKPOINT_JOB"	/* the job that is checkpointed as a whole */
+#define ENV_JOB_DIR	"SLURM_CHECKPOINT_JOB_DIR"	/* ID:DIRECTORY, of a batch job, for its steps */
 #define ENV_IMAGE_DIR	"SLURM_CHECKPOINT_IMAGE_DIR"	/* what it was in Slurm's own days */
 
 /* Have Slurm know the options, and prefer the variables to #SBATCH lines. */

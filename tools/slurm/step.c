@@ -64,6 +64,15 @@ static bool covered(spank_t sp)
 	return job && strcmp(job, id) == 0;
 }
 
+/* A batch job's --checkpoint-dir, for a step that has none of its own. */
+static char *job_dir(spank_t sp, const char *id)
+{
+	const char *dir = step_getenv(sp, ENV_JOB_DIR);
+	size_t len = strlen(id);
+
+	return dir && strncmp(dir, id, len) == 0 && dir[len] == ':' ? copy_of(dir + len + 1) : NULL;
+}
+
 /* default_dir, where the user has named none; that it is there is for ckctl to see to. */
 static char *site_dir(const char *job)
 {
@@ -91,6 +100,26 @@ static void take_options(spank_t sp)
 		spank_unsetenv(sp, options_carrier((enum option)i));
 	if (!step.batch)
 		spank_unsetenv(sp, "SLURM_RESTART_DIR");
+}
+
+/* For what the step, or the batch script, starts. */
+static void put_variables(spank_t sp, const char *id)
+{
+	char dir[PATH_MAX + 16];
+
+	if (step.batch)
+		spank_setenv(sp, ENV_BATCH, id, 1);
+	if (step.batch && step.interval_s)
+		spank_setenv(sp, ENV_JOB, id, 1);
+	if (!step.image_dir) {
+		/* What is there is that of the job by which this one was submitted. */
+		spank_unsetenv(sp, ENV_IMAGE_DIR);
+		return;
+	}
+	spank_setenv(sp, ENV_IMAGE_DIR, step.image_dir, 1);
+	snprintf(dir, sizeof(dir), "%s:%s", id, step.image_dir);
+	if (step.batch)
+		spank_setenv(sp, ENV_JOB_DIR, dir, 1);
 }
 
 const struct step *step_look(spank_t sp)
@@ -121,14 +150,11 @@ const struct step *step_look(spank_t sp)
 	named = step.image_dir;
 	snprintf(id, sizeof(id), "%u", step.job_id);
 	if (!named)
+		step.image_dir = job_dir(sp, id);
+	put_variables(sp, id);
+	if (!step.image_dir)
 		step.image_dir = site_dir(id);
 	/* One with nothing but a directory is there to be asked, and tells ckctl of that. */
 	step.keeper = step.node == 0 && (step.interval_s || named);
-	if (step.batch)
-		spank_setenv(sp, ENV_BATCH, id, 1);
-	if (step.batch && step.interval_s)
-		spank_setenv(sp, ENV_JOB, id, 1);
-	if (named)
-		spank_setenv(sp, ENV_IMAGE_DIR, step.image_dir, 1);
 	return &step;
 }
