@@ -45,23 +45,31 @@ fi
 # shellcheck source=selftests/lib.sh
 . "$(dirname "$self")/lib.sh"
 
+# chroot(2) is root's.
+thorough=(threads pids files tempfiles relaunch)
+programs=()
+for p in "${all_programs[@]}"; do
+	[[ " ${thorough[*]} chroots " == *" $p "* ]] || programs+=("$p")
+done
+at_once=4
+
 is_user() {
 	[ "$(id -u)" = 1000 ] && ! [ -w /sys/fs/cgroup/cgroup.procs ]
 }
 
 foreign_create() {
-	expect_status 4 ckctl create --cgroup=$foreign ImageDir="$images" &&
+	refused 4 "another user" ckctl create --cgroup=$foreign ImageDir="$images" &&
 		grep -q '^frozen 0' $foreign/cgroup.events && [ ! -e "$images/ckpt-foreign.ckpt/manifest.json" ]
 }
 
 foreign_check() {
-	expect_status 4 ckctl check --cgroup=$foreign
+	refused 4 "another user" ckctl check --cgroup=$foreign
 }
 
 foreign_image() {
 	[ -d "$foreign_dir/foreign.ckpt" ] || why "there is no image to try: $(cat "$foreign_dir/log")"
-	expect_status 4 ckctl restart "$foreign_dir/foreign.ckpt" &&
-		expect_status 4 ckctl verify "$foreign_dir/foreign.ckpt"
+	refused 4 foreign.ckpt ckctl restart "$foreign_dir/foreign.ckpt" &&
+		refused 4 foreign.ckpt ckctl verify "$foreign_dir/foreign.ckpt"
 }
 
 # What others cannot even look at.
@@ -71,6 +79,27 @@ private_image() {
 		[ -z "$(find "$images/regs.ckpt" -mindepth 1 -type d ! -perm 700)" ] && return
 	why "the modes are: $(find "$images/regs.ckpt" -printf '%m %P, ')"
 	return 1
+}
+
+# In processes of its own, so many that the machine has always something to do.
+restart_at_once() {
+	local p n=0
+	for p in "${programs[@]}"; do
+		mkdir "$work/$p.says"
+		(
+			reason=$work/$p.says/reason
+			restarted "$p" >"$work/$p.says/log" 2>&1 </dev/null
+			echo $? >"$work/$p.says/status"
+		) &
+		[ $((++n)) -lt $at_once ] || wait -n
+	done
+	wait
+}
+
+was_restarted() {	# PROGRAM
+	cat "$work/$1.says/log"
+	[ ! -e "$work/$1.says/reason" ] || why <"$work/$1.says/reason"
+	return "$(cat "$work/$1.says/status")"
 }
 
 # A restarted process must have no capability that its restorer lent to it.
@@ -102,13 +131,18 @@ no_space_of_roots() {
 	! dd if=/dev/zero of="$half/fill" bs=64k status=none || return
 	# Enough for all but the pages.
 	truncate -s -4M "$half/fill"
-	expect_status 6 ckctl create big ImageDir="$half" && grep -q 'no space left' "$work/stderr" &&
+	refused 6 "no space left" ckctl create big ImageDir="$half" &&
 		[ ! -e "$half/big.ckpt/manifest.json" ] && job_works big && job_end big
 }
 
 check "an ordinary user, who owns this cgroup only" is_user
-for p in threads pids files tempfiles relaunch; do
+for p in "${thorough[@]}"; do
 	check_program "$p"
+done
+restart_at_once
+for p in "${programs[@]}"; do
+	check "$p: killed and restarted" was_restarted "$p"
+	job_cleanup "$p"
 done
 check "a restarted process has no capability" no_capability
 check "the image can be read by its owner only" private_image
