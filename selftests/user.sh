@@ -120,6 +120,22 @@ no_capability() {
 	job_end regs
 }
 
+# Their own directory, in which they do not let themselves write; and the image's.
+unwritable() {
+	local rc=0
+	job_start regs regs && job_create regs && chmod 500 "$images" "$images/regs.ckpt" || return
+	refused 4 "you may not write in the image directory $images" ckctl create regs ImageDir="$images" &&
+		refused 4 "cannot make $images/regs.ckpt" ckctl create regs && runs_on regs || rc=1
+	chmod 700 "$images/regs.ckpt"
+	image_proved "$images/regs.ckpt" && image_clean "$images/regs.ckpt" || rc=1
+	# Without a former one.
+	chmod 755 "$images"
+	mv "$images/regs.ckpt" "$work/former" && chmod 500 "$images" &&
+		refused 4 "cannot make $images/regs.ckpt" ckctl create regs && runs_on regs || rc=1
+	chmod 755 "$images"
+	mv "$work/former" "$images/regs.ckpt" && [ $rc = 0 ] && job_create regs && job_end regs
+}
+
 # The module writes as the user, with whose right to space it is.
 no_space_of_roots() {
 	local half=$foreign_dir/half
@@ -146,6 +162,8 @@ for p in "${programs[@]}"; do
 done
 check "a restarted process has no capability" no_capability
 check "the image can be read by its owner only" private_image
+job_cleanup regs
+check "a directory that they may not write in" unwritable
 job_cleanup regs
 check "space that is kept for root is not theirs" no_space_of_roots
 job_cleanup big
