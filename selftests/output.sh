@@ -111,7 +111,7 @@ mapped_changed() {
 mapped_replaced() {
 	mapped_start && last_create mapped || return
 	head -c 300000 /dev/urandom >"$work/copy" && mv "$work/copy" "$(job_dir mapped)/read"
-	mapped_refused read "was replaced"
+	mapped_refused read "was replaced" && mapped_forced read
 }
 
 # Written again in place, to the same length.

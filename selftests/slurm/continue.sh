@@ -13,8 +13,9 @@
 # ---- whatever made Slurm requeue them ----
 
 # A batch job of four tasks on two nodes, after its checkpoint.
+shape=(-N2 --ntasks-per-node=2)
 four_tasks() {	# NAME SBATCH-OPTION…
-	begin "$1" -N2 --ntasks-per-node=2 "${@:2}" <<-'END' || return
+	begin "$1" "${shape[@]}" "${@:2}" <<-'END' || return
 		#!/bin/bash
 		echo "begin of $SLURM_JOB_ID"
 		srun ./rounds.py 120 7 2>srun.err
@@ -34,6 +35,17 @@ requeued() {
 node_off() {
 	four_tasks off && node-off node1 && node_await node1 'down*' && job_await "$job" PENDING && node-on node1 &&
 		goes_on && four_continued
+}
+
+# It is not switched on again: all tasks go on on the node that is left.
+node_stays_off() {
+	local shape=(-N1-2 -n4)
+	four_tasks left || return
+	[ "$(job_field "$job" NumNodes)" = 2 ] || { why "it did not run on two nodes"; return 1; }
+	node-off node1 && node_await node1 'down*' && job_await "$job" PENDING && goes_on && four_continued
+	[ "$(job_field "$job" NodeList)" = node0 ] && node_is node1 'down*' || why "it went on on $(job_field "$job" NodeList), node1 is $(node_state node1)"
+	node-on node1
+	[ ! -s "$reason" ]
 }
 
 # The batch shell itself, on the node that is left.
@@ -176,6 +188,27 @@ damaged() {
 		from_the_beginning "damage"
 }
 
+# Requeued for good reasons or in a circle: after three failures the image is left alone,
+# until somebody says that it is to be tried.
+three_times() {
+	local file n
+	alone three && create || return
+	file=$(find "$images/$job.ckpt" -path '*/batch/*' -name 'pages*' -size +8k | head -n 1)
+	printf 'damage' | dd of="$file" bs=1 seek=5000 conv=notrunc status=none
+	told() { [ "$(grep -c "starts from the beginning" three.out)" = "$1" ]; }
+	for n in 1 2 3 4; do
+		as_user scontrol requeue "$job" && job_await "$job" PENDING && as_user scontrol update jobid="$job" StartTime=now || return
+		await "$wait_s" told "$n" || { why "attempt $n is not told: $(grep -v round three.out)"; return 1; }
+	done
+	as_user scancel "$job" && job_await "$job" CANCELLED && as_user ckctl restart "$job" || return
+	await "$wait_s" told 5 || { why "ckctl restart does not try it: $(grep -v round three.out)"; return 1; }
+	grep "starts from the beginning" three.out >said
+	cat said
+	[ "$(grep -n "that has failed 3 times in a row" said | cut -d: -f1)" = 4 ] && [ "$(grep -c damage said)" = 4 ] && return
+	why "it is told otherwise: $(cat said)"
+	return 1
+}
+
 # One of the parts that a step needs: then nothing of it can be used.
 part_removed() {
 	alone part && create && rm "$(find "$images/$job.ckpt" -path '*/0/*' -name 'pages*' | head -n 1)" &&
@@ -202,6 +235,7 @@ none_drained() { sinfo -N; ! sinfo -h -N -o %T | grep drain; }
 
 run "scontrol requeue: a job that has an image continues from it, batch shell and step; output without lost or doubled lines" requeued
 run "node failure: a job that has an image continues from it, 4 tasks on two nodes; exit codes reach Slurm" node_off
+run "node failure: that node stays off, all 4 tasks continue on the remaining one" node_stays_off
 run "without StickToNodes, on any nodes that fit: a batch shell whose node is switched off" other_node
 run "preemption with requeue: a job that has an image continues from it" preempted
 run "scancel and signals act on the restarted tasks as on any others, in the cgroup of the new step" controlled
@@ -211,6 +245,7 @@ run "a plain srun in a batch script survives checkpoint and restart: three steps
 run "the image was removed: from the beginning, and that is said" removed
 run "no checkpoint was made yet" none_yet
 run "the image is damaged" damaged
+run "an image that has failed three times in a row is not tried again, until ckctl restart" three_times
 run "a part of the image was removed" part_removed
 run "the memory of one task is damaged: it ends, and the script hears of it" task_damaged
 check "no node was drained" none_drained

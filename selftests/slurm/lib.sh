@@ -99,6 +99,18 @@ node_await() {	# NODE STATE-PATTERN
 	return 1
 }
 
+# Jobs that COMMAND submits, and waits for to run, do so on node1 but are not bound to it:
+# when they begin anew, Slurm would give them node0.
+on_node1() {	# COMMAND…
+	local rc=0
+	scontrol update nodename=node0 state=drain reason="a test"
+	"$@" || rc=$?
+	scontrol update nodename=node0 state=resume
+	[ $rc = 0 ] && node_await node0 idle && [ "$(job_field "$job" BatchHost)" = node1 ] && return
+	why "job $job runs on $(job_field "$job" BatchHost), the nodes: $(sinfo -h -N -o '%N %t')"
+	return 1
+}
+
 # ---- tests ----
 
 # Those that the command line names, or all; the next one finds no job of this one.

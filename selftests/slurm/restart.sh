@@ -114,6 +114,36 @@ not_requeued() {
 	two_tasks another --no-requeue && as_user scancel "$job" && job_await "$job" CANCELLED && continued_as_another
 }
 
+# What it has done since under its other id is not taken back by a slip.
+later_image() {
+	local former done_then
+	two_tasks later --no-requeue && former=$job && as_user scancel "$job" && job_await "$job" CANCELLED && restart 0 "$former" || return
+	rm -f finish
+	job=$(sed -n 's/^restarted .* as \([0-9]*\) from .*/\1/p' said)
+	rounds_await 2 60 && create && as_user scancel "$job" && job_await "$job" CANCELLED && done_then=$(rounds_of 0) || return
+	restart 3 "$former" && says "job $former went on as job $job; \"ckctl restart $job\" continues from its later image" || return
+	[ "$(squeue -h -o %A)" = "" ] && [ "$(rounds_of 0)" = "$done_then" ] || { why "it has begun all the same"; return 1; }
+	restart 0 "$job" && job=$(sed -n 's/^restarted .* as \([0-9]*\) from .*/\1/p' said) && two_continued "$former" || return
+	restart 0 "$former@1" && says "^restarted $former as [0-9]* from $images/$former.ckpt@1"
+}
+
+# As what scontrol tells of it, so it is submitted once more.
+requests() {
+	local former=
+	told() { scontrol -o show job "$1" | tr ' ' '\n' | grep -E "^(Num(Nodes|Tasks)|CPUs/Task|ReqB:S:C:T|Socks/Node|NtasksPerN:B:S:C|CoreSpec|Network|Switches|Deadline)="; }
+	rm -f ready
+	begin requests --no-requeue -N1 -n2 --sockets-per-node=2 --cores-per-socket=1 --threads-per-core=1 --ntasks-per-socket=1 \
+		--ntasks-per-core=1 --switches=1@5 --network=any --time=30 --deadline=now+2hours <<-'END' || return
+		#!/bin/bash
+		touch ready
+		while [ ! -e finish ]; do sleep 0.2; done
+	END
+	file_await ready && create && as_user scancel "$job" && job_await "$job" CANCELLED && told "$job" >expected && cat expected &&
+		grep -q 'Switches=1@' expected && former=$job && restart 0 "$former" || return
+	job=$(sed -n 's/^restarted .* as \([0-9]*\) from .*/\1/p' said)
+	job_await "$job" COMPLETED && told "$job" >now && same "what is asked of Slurm" now expected
+}
+
 # Slurm knows nothing of it any more, and its image was moved.
 forgotten() {
 	two_tasks forgotten && as_user scancel "$job" && job_await "$job" CANCELLED || return
@@ -157,8 +187,11 @@ anew() {
 # ---- StickToNodes ----
 
 stick_same() {
-	two_tasks stick -x node0 && as_user scancel "$job" && job_await "$job" CANCELLED && restart 0 "$job" StickToNodes &&
-		job_await "$job" "RUNNING|COMPLETED" && [ "$(job_field "$job" BatchHost)" = node1 ] && two_continued "$job"
+	on_node1 two_tasks stick && as_user scancel "$job" && job_await "$job" CANCELLED || return
+	[ "$(as_user srun -N1 -n2 hostname | sort -u)" = node0 ] || { why "a job of that size does not begin on node0 anyway"; return 1; }
+	restart 0 "$job" StickToNodes && job_await "$job" "RUNNING|COMPLETED" || return
+	[ "$(job_field "$job" BatchHost)" = node1 ] || { why "it goes on on $(job_field "$job" BatchHost)"; return 1; }
+	two_continued "$job"
 }
 
 # The nodes of the job are those, too, where no step was at that moment.
@@ -239,6 +272,8 @@ run "the failure of a later step, then ckctl restart" later_step
 run "ckctl restart of a job that is requeued and held" held
 run "a completed job, by root and the path of its image" by_root
 run "a job that cannot be requeued continues under another id" not_requeued
+run "one that went on as another and was checkpointed as that: the other one, or an image by name" later_image
+run "with what it had asked of Slurm" requests
 run "and starts anew with its arguments when its image is gone by then" anew
 run "a job whose node was lost" node_lost
 run "ckctl restart <jobid> StickToNodes: on the very nodes where the checkpoint was made" stick_same

@@ -11,6 +11,7 @@
 
 images=$work/images
 as_user mkdir "$images"
+where=(-w node0)
 # Long enough for any test; ends at once when it is told to.
 work_on='touch started; while [ ! -e stop ]; do sleep 0.2; done'
 
@@ -18,7 +19,7 @@ begin() {	# NAME SBATCH-OPTION…: a batch job that runs
 	local name=$1
 	shift
 	rm -f stop started
-	job_submit "$name" -w node0 --checkpoint-dir="$images" "$@" <<<$'#!/bin/bash\n'"$work_on" && file_await started &&
+	job_submit "$name" "${where[@]}" --checkpoint-dir="$images" "$@" <<<$'#!/bin/bash\n'"$work_on" && file_await started &&
 		job_await "$job" RUNNING
 }
 end() {
@@ -176,13 +177,14 @@ no_such_job() {
 
 front() { as_user env PATH="/usr/local/libexec/ckpt:$PATH" scontrol "$@"; }
 by_habit() {
-	begin habit && ends_with 0 "made $images/$job.ckpt" front checkpoint create "$job" &&
+	local where=()
+	on_node1 begin habit && ends_with 0 "made $images/$job.ckpt" front checkpoint create "$job" &&
 		ends_with 0 Yes front CHECK able "$job" && front ch dis "$job" && ends_with 0 No verb able "$job" &&
 		ends_with 3 disabled front checkpoint cr "$job" imagedir="$images" maxwait=60 && front ch en "$job" &&
 		ends_with 0 "JobId=$job" front -o show job "$job" && ends_with 0 "UP" front ping &&
 		ends_with 1 "invalid keyword" front chec2 able "$job" && ends_with 0 "ended $job" front checkpoint vacate "$job" &&
 		job_await "$job" CANCELLED && ends_with 0 "restarted $job from $images/$job.ckpt" front checkpoint restart "$job" \
-		STICKTONODES && job_await "$job" RUNNING && end
+		STICKTONODES && job_await "$job" RUNNING && [ "$(job_field "$job" BatchHost)" = node1 ] && end
 }
 
 run "able, disable, enable: a flag of the job" flags
