@@ -17,8 +17,7 @@ loop_mount() {	# NAME SIZE
 	modprobe loop
 	truncate -s "$2M" "$work/$1.img" && mke2fs -q -t ext4 "$work/$1.img" && mkdir -p "$work/$1" &&
 		mount -o loop "$work/$1.img" "$work/$1" && return
-	why "there is no loop device"
-	return 4
+	skip "there is no loop device"
 }
 
 # Not what lies under it if it is not mounted.
@@ -107,7 +106,7 @@ max_wait_once() {
 	# A file system that stands still when the pages are to be written.
 	ckctl create big --stop MaxWait=2 ImageDir="$work/slow" --json >"$work/made" 2>"$work/stderr" &
 	pid=$!
-	"$waitfor" "$wait_s" cgroup "$(job_cgroup big)" frozen 1 || why "the job was not frozen"
+	"$waitfor" "$wait_s" cgroup "$(job_cgroup big)" frozen 1 || { why "the job was not frozen"; return 1; }
 	loop_freeze slow
 	# It runs again: what is left to be done is to give the image its name.
 	grep -q "frozen 0" "$(job_cgroup big)/cgroup.events" && overtaken=1
@@ -134,19 +133,20 @@ max_wait_once() {
 }
 
 stuck_killed() {
-	local pid
+	local pid rc=0
 	if ! mountpoint -q "$work/slow"; then
 		loop_mount slow 300 || return
 	fi
 	BIG_MB=100 job_start big big && ckctl create big ImageDir="$work/slow" || return
 	ckctl create big --stop ImageDir="$work/slow" &
 	pid=$!
-	"$waitfor" "$wait_s" cgroup "$(job_cgroup big)" frozen 1 || why "the job was not frozen"
+	"$waitfor" "$wait_s" cgroup "$(job_cgroup big)" frozen 1 || { why "the job was not frozen"; return 1; }
 	loop_freeze slow
 	kill -9 $pid
 	runs_on big || { loop_thaw slow; return 1; }
 	loop_thaw slow
-	wait $pid
+	wait $pid || rc=$?
+	[ "$rc" = 137 ] || { why "ckctl had ended with status $rc before it was killed"; return 1; }
 	no_session && image_proved "$work/slow/big.ckpt" && job_end big
 }
 
@@ -370,8 +370,8 @@ pid_taken() {
 	done
 	echo "$old" >/proc/sys/kernel/ns_last_pid
 	if [ $sleeper != "$pid" ]; then
-		why "the pid cannot be taken"
-		return 4
+		skip "the pid cannot be taken"
+		return
 	fi
 	expect_status 0 ckctl restart "$images/regs.ckpt" --detach && job_works regs && job_kill regs || rc=1
 	kill $sleeper

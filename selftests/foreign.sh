@@ -91,50 +91,46 @@ made_by_user() {
 	job_restart regs && is_users regs && job_works regs && job_end regs
 }
 
-refused() {	# SENTENCE-PART NAME
-	expect_status 4 ckctl restart "$images/$2.ckpt" || return
-	if ! grep -q -- "$1" "$work/stderr"; then
-		why "the reason is another one: $(cat "$work/stderr")"
-		return 1
-	fi
+restart_refused() {	# SENTENCE-PART NAME
+	refused 4 "$1" ckctl restart "$images/$2.ckpt" || return
 	[ ! -d "$(job_cgroup "$2")" ] || { why "a cgroup was left behind"; return 1; }
 }
 
-crafted_uid() { saved regs regs && given regs && refused "ran as user 0" regs; }
+crafted_uid() { saved regs regs && given regs && restart_refused "ran as user 0" regs; }
 
 crafted_group() {
 	saved regs regs setpriv --reuid=user --regid=user --groups=user,disk && given regs &&
-		refused "in group 6," regs
+		restart_refused "in group 6," regs
 }
 
 crafted_gid() {
 	saved regs regs setpriv --reuid=user --regid=disk --clear-groups && given regs &&
-		refused "as group 6," regs
+		restart_refused "as group 6," regs
 }
 
 crafted_capability() {
 	saved regs regs setpriv --reuid=user --regid=user --clear-groups \
 		--inh-caps=+net_raw --ambient-caps=+net_raw && given regs &&
-		refused "had capabilities" regs && refused_to_user "had capabilities"
+		restart_refused "had capabilities" regs && refused_to_user "had capabilities"
 }
 
 # Not even root's own directory vouches for what somebody else can write.
 crafted_records() {
 	saved regs regs "${as_user[@]}" && chown user "$images"/regs.ckpt/gen-*/records &&
-		refused "cannot be trusted" regs || return
+		restart_refused "cannot be trusted" regs || return
 	chown root "$images"/regs.ckpt/gen-*/records
-	chmod g+w "$images/regs.ckpt" && refused "cannot be trusted" regs
+	chmod g+w "$images/regs.ckpt" && restart_refused "cannot be trusted" regs
 }
 
 refused_to_user() {
-	expect_status 4 "${as_user[@]}" ckctl restart "$images/regs.ckpt" && grep -q -- "$1" "$work/stderr"
+	refused 4 "$1" "${as_user[@]}" ckctl restart "$images/regs.ckpt"
 }
 
 # A working directory behind a door that is closed to the user.
 closed_directory() {
 	mkdir -p "$work/closed/open" && chmod 700 "$work/closed" && chmod 755 "$work/closed/open" || return
 	(cd "$work/closed/open" && saved regs regs "${as_user[@]}") && given regs &&
-		refused "closed/open, which cannot be" regs
+		restart_refused "closed/open, which cannot be" regs
 }
 
 # A file that only root can open.
@@ -142,7 +138,7 @@ closed_file() {
 	echo secret >"$work/secret"
 	chmod 600 "$work/secret"
 	saved regs regs bash -c 'exec 7<"$0"; exec setpriv --reuid=user --regid=user --clear-groups "$@"' \
-		"$work/secret" && given regs && refused "$work/secret" regs
+		"$work/secret" && given regs && restart_refused "$work/secret" regs
 }
 
 limits() {

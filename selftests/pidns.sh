@@ -182,7 +182,7 @@ groups_kept() {
 }
 
 never() {
-	take_ids regs && expect_status 10 ckctl restart "$images/regs.ckpt" --pid-namespace=never || return
+	take_ids regs && refused 10 "in use" ckctl restart "$images/regs.ckpt" --pid-namespace=never || return
 	give_ids regs
 }
 
@@ -256,7 +256,7 @@ no_capability() {
 	local bare=$work/bare
 	mkdir "$bare"
 	cp "$(command -v ckctl)" "$bare/ckctl"
-	expect_status 4 "$bare/ckctl" restart "$images/regs.ckpt" --pid-namespace=never || return
+	refused 4 capability "$bare/ckctl" restart "$images/regs.ckpt" --pid-namespace=never || return
 	PATH=$bare:$PATH job_restart regs && lives_apart regs && job_works regs || return
 	if grep -E '^Cap(Inh|Prm|Eff|Amb)' "/proc/$(first_pid regs)/status" | grep -v '0000000000000000$'; then
 		why "the restarted process has capabilities"
@@ -266,8 +266,7 @@ no_capability() {
 }
 
 forbidden() {
-	saved regs && take_ids regs && expect_status 10 ckctl restart "$images/regs.ckpt" &&
-		grep -q namespaces "$work/stderr" && nothing_left regs && give_ids regs &&
+	saved regs && take_ids regs && refused 10 namespaces ckctl restart "$images/regs.ckpt" && nothing_left regs && give_ids regs &&
 		job_restart regs && job_works regs && job_end regs
 }
 

@@ -55,7 +55,7 @@ empty_cgroup() {
 cgroup_v1() {
 	local rc=0
 	mkdir -p "$work/v1"
-	mount -t cgroup -o none,name=selftest none "$work/v1" || { why "no cgroup v1 here"; return 4; }
+	mount -t cgroup -o none,name=selftest none "$work/v1" || { skip "no cgroup v1 here"; return; }
 	mkdir -p "$work/v1/job"
 	refused 2 "version 2" ckctl create --cgroup="$work/v1/job" ImageDir="$images" || rc=1
 	rmdir "$work/v1/job"

@@ -150,12 +150,6 @@ control() {
 
 # ---- what stands against it ----
 
-runs_on_refused() {	# COMMAND…
-	expect_status 3 "$@" && return
-	why "\"$*\" does not refuse it"
-	return 1
-}
-
 first_process() {
 	rm -rf "$work/first"
 	mkdir "$work/first"
@@ -163,8 +157,8 @@ first_process() {
 	SLURM_RESTART_DIR=stale ckctl run --name=first --checkpoint-dir="$images" -- \
 		"$work/first/srun" -n1 "$work/first" 0 42 >"$work/first.out" 2>&1 &
 	keeper=$!
-	job_await first ready && runs_on_refused ckctl check first && runs_on_refused ckctl create first || return
-	grep -q 'first process of the job' "$work/stderr" || why "not said: $(cat "$work/stderr")"
+	job_await first ready && expect_status 3 ckctl check first &&
+		refused 3 "first process of the job" ckctl create first || return
 	[ ! -e "$images/first.ckpt/manifest.json" ] || why "there is an image"
 	runs_on first && [ ! -s "$reason" ]
 }
@@ -176,7 +170,7 @@ saved() {	# NAME
 no_program() {
 	saved output && mv "$work/output/srun" "$work/moved" || return
 	job_rewind output
-	expect_status 9 ckctl restart "$images/output.ckpt" && grep -q 'output/srun, which is to be started anew' "$work/stderr" || return
+	refused 9 "output/srun, which is to be started anew" ckctl restart "$images/output.ckpt" || return
 	[ ! -d "$(job_cgroup output)" ] && no_session && mv "$work/moved" "$work/output/srun"
 }
 

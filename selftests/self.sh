@@ -151,9 +151,8 @@ at_once() {
 }
 
 nobody() {
-	expect_status 9 ckctl create self && grep -q 'ckctl run' stderr && expect_status 9 ckctl check self &&
-		expect_status 9 env SLURM_JOB_ID=5 ckctl create self && grep -q 'job 5' stderr &&
-		expect_status 2 ckctl run --name=self true || return
+	refused 9 "ckctl run" ckctl create self && refused 9 self ckctl check self &&
+		refused 9 "job 5" env SLURM_JOB_ID=5 ckctl create self && refused 2 self ckctl run --name=self true || return
 	python3 "$bin/program" "$work" & local pid=$!
 	"$waitfor" "$wait_s" file possible && grep -q '^0 nobody could make' possible && touch go &&
 		"$waitfor" "$wait_s" file answered && grep -q '^None 1 nobody could make' answered

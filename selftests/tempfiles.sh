@@ -128,7 +128,7 @@ replaced() {
 	holder 100 && ckctl create holder && job_kill holder && kind_is temporary || return
 	rm "$work/holder/file"
 	echo another >"$work/holder/file"
-	expect_status 3 ckctl restart "$images/holder.ckpt" && says "was replaced" "$work/stderr" &&
+	refused 3 "was replaced" ckctl restart "$images/holder.ckpt" &&
 		says "move it away" "$work/stderr" && [ "$(cat "$work/holder/file")" = another ] &&
 		ckctl restart "$images/holder.ckpt" --force --detach && [ "$(cat "$work/holder/file")" = another ]
 }
@@ -138,7 +138,7 @@ others_write() {
 	holder 100 && ckctl create holder && job_kill holder || return
 	exec 8<>"$work/holder/file"
 	echo others >&8
-	expect_status 3 ckctl restart "$images/holder.ckpt" && says "has changed" "$work/stderr" || return
+	refused 3 "has changed" ckctl restart "$images/holder.ckpt" || return
 	exec 8>&-
 	ckctl restart "$images/holder.ckpt" --detach && cmp -n 100 "$work/holder/file" /dev/zero
 }
@@ -172,16 +172,16 @@ saved_by_user() {
 		chown -R user:user "$images/tempfiles.ckpt"
 }
 
-refused() {	# TEXT
-	expect_status 3 ckctl restart "$images/tempfiles.ckpt" && says "$1" "$work/stderr" || return
+restart_refused() {	# TEXT
+	refused 3 "$1" ckctl restart "$images/tempfiles.ckpt" || return
 	[ -z "$(ls -A "$work/victim")" ] || { why "it was made in there: $(ls -A "$work/victim")"; return 1; }
 }
 
 in_the_way() {
 	saved_by_user && install -d -o user -g user -m 700 "$work/victim" || return
-	"${as_other[@]}" ln -s "$work/victim" "$dir/tmp" && refused "tmp is a symbolic link" && rm "$dir/tmp" || return
-	"${as_other[@]}" mkdir -m 777 "$dir/tmp" && refused "tmp belongs to somebody else" && rmdir "$dir/tmp" || return
-	"${as_other[@]}" mkdir -m 777 "$dir/tmp" "$dir/tmp/sub" && refused "tmp belongs to somebody else" &&
+	"${as_other[@]}" ln -s "$work/victim" "$dir/tmp" && restart_refused "tmp is a symbolic link" && rm "$dir/tmp" || return
+	"${as_other[@]}" mkdir -m 777 "$dir/tmp" && restart_refused "tmp belongs to somebody else" && rmdir "$dir/tmp" || return
+	"${as_other[@]}" mkdir -m 777 "$dir/tmp" "$dir/tmp/sub" && restart_refused "tmp belongs to somebody else" &&
 		rm -r "$dir/tmp"
 }
 

@@ -140,8 +140,8 @@ unwritable() {
 no_space_of_roots() {
 	local half=$foreign_dir/half
 	if ! mountpoint -q "$half"; then
-		why "there is no loop device"
-		return 4
+		skip "there is no loop device"
+		return
 	fi
 	BIG_MB=16 job_start big big && ckctl create big ImageDir="$half" && rm -rf "$half/big.ckpt" || return
 	! dd if=/dev/zero of="$half/fill" bs=64k status=none || return
