@@ -51,6 +51,8 @@ static void two_targets(void)
 	ok(target_find(&t, &job) == CK_USAGE, "neither target nor cgroup");
 	t.name = "there-is-no-such-job";
 	ok(target_find(&t, &job) == CK_NOTFOUND, "a job that does not run");
+	t.name = "4711.0";
+	ok(target_find(&t, &job) == CK_NOTFOUND && strstr(sentence, "\"ckctl create 4711.0\""), "a job of Slurm");
 	t.id = "x";
 	ok(target_find(&t, &job) == CK_USAGE, "--name without --cgroup");
 }

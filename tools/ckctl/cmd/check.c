@@ -18,7 +18,7 @@ static const char usage[] =
 	"       ckctl check self\n"
 	"Tell whether a job could be checkpointed now.  It is frozen for a moment, as for a\n"
 	"checkpoint, but nothing is written.  What stands against it is named; the exit\n"
-	"status is then 3.\n"
+	"status is then 3.  Not for jobs of Slurm: \"ckctl create\" names that of one.\n"
 	"\"self\" only tells whether there is somebody whom a process of a job could ask for one.\n\n"
 	"      --cgroup=PATH  all processes of this cgroup, and of those below it\n"
 	"      --json         the result as JSON\n"

@@ -117,6 +117,18 @@ int target_choose_dir(char *path, size_t size, const char *given, const char *jo
 	return rc ? rc : target_image_dir(path, size, given);
 }
 
+/* For commands whose jobs are processes of this node. */
+static int find_here(const struct target *t, struct job *job)
+{
+	char id[32], step[16];
+
+	if (target_slurm(t, id, sizeof(id), step, sizeof(step)))
+		return fail(CK_NOTFOUND, "no job of the name %s was started by \"ckctl run\" here; of a job "
+			    "of Slurm, \"ckctl able %s\" tells whether its checkpoints are allowed, and "
+			    "\"ckctl create %s\" what stands against one", t->name, t->name, t->name);
+	return job_find(t->name, job);
+}
+
 int target_find(const struct target *t, struct job *job)
 {
 	int rc;
@@ -127,7 +139,7 @@ int target_find(const struct target *t, struct job *job)
 		return fail(CK_USAGE, "which job?  Give its name, or --cgroup=PATH");
 	if (t->id && !t->cgroup)
 		return fail(CK_USAGE, "--name goes with --cgroup; a TARGET has its name already");
-	rc = t->cgroup ? made_up(t, job) : job_find(t->name, job);
+	rc = t->cgroup ? made_up(t, job) : find_here(t, job);
 	if (!rc && (t->image_dir || !job->image_dir[0]))
 		rc = target_choose_dir(job->image_dir, sizeof(job->image_dir), t->image_dir, job->id);
 	return rc;
