@@ -27,7 +27,7 @@ static const struct command commands[] = {
 	{ "verify", cmd_verify, "prove that an image is what was written" },
 	{ "check", cmd_check, "tell whether a job could be checkpointed now, and what stands against it" },
 	{ "core", cmd_core, "make a core file for a debugger from an image" },
-	{ "status", cmd_status, "show the kernel module and its sessions" },
+	{ "status", cmd_status, "show the kernel module, or the schedule of a job of Slurm" },
 	{ "able", cmd_able, "tell whether a job of Slurm can be checkpointed" },
 	{ "disable", cmd_disable, "have no checkpoints made of a job of Slurm" },
 	{ "enable", cmd_enable, "allow them again" },

@@ -41,7 +41,8 @@ enum {
 };
 
 /* 1 when there is somebody to make it: the job runs under "ckctl run", or under
- * Slurm with --checkpoint or --checkpoint-dir; else 0. */
+ * Slurm with --checkpoint or --checkpoint-dir, and this is the first of its nodes,
+ * or in a step of srun_cr; else 0. */
 int ckpt_self_possible(void);
 /* Have one made, and wait for it. */
 int ckpt_self_create(void);
