@@ -355,6 +355,32 @@ restless() {
 	return 1
 }
 
+# Tasks that are connected over the network, as those of MPI are.
+networked() {
+	cat >talk.py <<-'END'
+		import os, socket, time
+		def await_file(name):
+		    while not os.path.exists(name):
+		        time.sleep(0.1)
+		d = "d" + os.environ["SLURM_PROCID"]
+		os.makedirs(d, exist_ok=True)
+		if d == "d0":
+		    server = socket.create_server(("", 7777))
+		    open("d0/listens", "w").close()
+		    peer = server.accept()[0]
+		else:
+		    await_file("d0/listens")
+		    peer = socket.create_connection(("node0", 7777))
+		open(d + "/ready", "w").close()
+		await_file(d + "/stop")
+		peer.sendall(b"data")
+		open(d + ("/passed" if peer.recv(4) == b"data" else "/failed"), "w").close()
+	END
+	batch_start -N2 -n2 <<<$'#!/bin/bash\nsrun python3 talk.py' && tasks_await 2 ready && expect_status 3 create "$job" &&
+		says "is a socket" && says node1 && [ ! -e "$images/$job.ckpt" ] && all_run_on && tasks_end 2 &&
+		job_await "$job" COMPLETED
+}
+
 # ---- one of many fails, while all stand still ----
 
 # A batch job whose client is stopped: it is waited for two seconds, with all tasks frozen,
@@ -524,6 +550,7 @@ run "from inside of the job" from_inside
 run "from beside its tasks" from_beside
 run "from beside those of one node" from_beside_alone
 run "steps that come and go" restless
+run "tasks that talk over the network are refused by name" networked
 run "an agent is killed while all stand still" agent_killed
 run "an agent falls silent" agent_silent
 run "ckctl create is killed" coordinator_killed
