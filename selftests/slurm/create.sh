@@ -285,21 +285,36 @@ assert 0 <= at["batch.out"] - at["own"] <= len("line 1000000\n"), at' || return
 	job_await "$job" COMPLETED && diff own batch.out
 }
 
-# From inside, nothing can stop what it is itself a part of.
+# From inside, nothing can stop what it is itself a part of: that is for who keeps the schedule.
 from_inside() {
+	batch_start --checkpoint-dir=images <<-'END' || return
+		#!/bin/bash
+		srun --overlap ./task threads &
+		while [ ! -e d2/ready ]; do sleep 0.2; done
+		ckctl create "$SLURM_JOB_ID"
+		echo "whole: $?"
+		ckctl create "$SLURM_JOB_ID.0" ImageDir=images
+		echo "step: $?"
+		srun --overlap -N1 -n1 bash -c 'ckctl create "$SLURM_JOB_ID.$SLURM_STEP_ID"; echo "own step: $?"'
+		touch all-done
+		wait
+	END
+	file_await all-done && image_whole "$job" && image_whole "$job.0" && tasks_work 3 && all_run_on && tasks_end 3 &&
+		job_await "$job" COMPLETED && grep -qx "whole: 0" batch.out && grep -qx "step: 0" batch.out &&
+		grep -qx "own step: 9" batch.out && grep -qF '"ckctl create self"' batch.out && return
+	why "$(cat batch.out)"
+	return 1
+}
+
+# Nobody keeps one.
+from_inside_alone() {
 	batch_start <<-'END' || return
 		#!/bin/bash
 		ckctl create "$SLURM_JOB_ID" ImageDir=images
 		echo "whole: $?"
-		srun ./task threads &
-		while [ ! -e ask-for-step ]; do sleep 0.2; done
-		ckctl create "$SLURM_JOB_ID.0" ImageDir=images
-		echo "step: $?"
-		wait
 	END
-	tasks_await 3 ready && touch ask-for-step && file_await "$images/$job.0.ckpt/manifest.json" && tasks_work 3 &&
-		tasks_end 3 && job_await "$job" COMPLETED && grep -qx "whole: 3" batch.out && grep -qx "step: 0" batch.out &&
-		image_whole "$job.0" && return
+	job_await "$job" COMPLETED && [ ! -e "$images/$job.ckpt" ] && grep -qx "whole: 9" batch.out &&
+		grep -qF "takes --checkpoint or --checkpoint-dir at its submission" batch.out && return
 	why "$(cat batch.out)"
 	return 1
 }
@@ -547,6 +562,7 @@ run "ImageDir=<dir> beats the --checkpoint-dir given at submission; keywords are
 run "ckctl create <jobid> of a batch job: the batch shell and all tasks of all its steps, on all nodes" batch_with_step
 run "the tasks' output is in its file" output_arrives
 run "from inside of the job" from_inside
+run "from inside of one that nobody keeps" from_inside_alone
 run "from beside its tasks" from_beside
 run "from beside those of one node" from_beside_alone
 run "steps that come and go" restless
