@@ -286,21 +286,36 @@ assert 0 <= at["batch.out"] - at["own"] <= len("line 1000000\n"), at' || { rc=1;
 	job_await "$job" COMPLETED && diff own batch.out && return $rc
 }
 
-# From inside, nothing can stop what it is itself a part of.
+# From inside, nothing can stop what it is itself a part of: that is for who keeps the schedule.
 from_inside() {
+	batch_start --checkpoint-dir=images <<-'END' || return
+		#!/bin/bash
+		srun --overlap ./task threads &
+		while [ ! -e d2/ready ]; do sleep 0.2; done
+		ckctl create "$SLURM_JOB_ID"
+		echo "whole: $?"
+		ckctl create "$SLURM_JOB_ID.0" ImageDir=images
+		echo "step: $?"
+		srun --overlap -N1 -n1 bash -c 'ckctl create "$SLURM_JOB_ID.$SLURM_STEP_ID"; echo "own step: $?"'
+		touch all-done
+		wait
+	END
+	file_await all-done && image_whole "$job" && image_whole "$job.0" && tasks_work 3 && all_run_on && tasks_end 3 &&
+		job_await "$job" COMPLETED && grep -qx "whole: 0" batch.out && grep -qx "step: 0" batch.out &&
+		grep -qx "own step: 9" batch.out && grep -qF '"ckctl create self"' batch.out && return
+	why "$(cat batch.out)"
+	return 1
+}
+
+# Nobody keeps one.
+from_inside_alone() {
 	batch_start <<-'END' || return
 		#!/bin/bash
 		ckctl create "$SLURM_JOB_ID" ImageDir=images
 		echo "whole: $?"
-		srun ./task threads &
-		while [ ! -e ask-for-step ]; do sleep 0.2; done
-		ckctl create "$SLURM_JOB_ID.0" ImageDir=images
-		echo "step: $?"
-		wait
 	END
-	tasks_await 3 ready && touch ask-for-step && file_await "$images/$job.0.ckpt/manifest.json" && tasks_work 3 &&
-		tasks_end 3 && job_await "$job" COMPLETED && grep -qx "whole: 3" batch.out && grep -qx "step: 0" batch.out &&
-		image_whole "$job.0" && return
+	job_await "$job" COMPLETED && [ ! -e "$images/$job.ckpt" ] && grep -qx "whole: 9" batch.out &&
+		grep -qF "takes --checkpoint or --checkpoint-dir at its submission" batch.out && return
 	why "$(cat batch.out)"
 	return 1
 }
@@ -354,6 +369,32 @@ restless() {
 	all_run_on && tasks_end 3 && job_await "$job" COMPLETED && [ ! -s batch.out ] && return
 	why "$(cat batch.out)"
 	return 1
+}
+
+# Tasks that are connected over the network, as those of MPI are.
+networked() {
+	cat >talk.py <<-'END'
+		import os, socket, time
+		def await_file(name):
+		    while not os.path.exists(name):
+		        time.sleep(0.1)
+		d = "d" + os.environ["SLURM_PROCID"]
+		os.makedirs(d, exist_ok=True)
+		if d == "d0":
+		    server = socket.create_server(("", 7777))
+		    open("d0/listens", "w").close()
+		    peer = server.accept()[0]
+		else:
+		    await_file("d0/listens")
+		    peer = socket.create_connection(("node0", 7777))
+		open(d + "/ready", "w").close()
+		await_file(d + "/stop")
+		peer.sendall(b"data")
+		open(d + ("/passed" if peer.recv(4) == b"data" else "/failed"), "w").close()
+	END
+	batch_start -N2 -n2 <<<$'#!/bin/bash\nsrun python3 talk.py' && tasks_await 2 ready && expect_status 3 create "$job" &&
+		says "is a socket" && says node1 && [ ! -e "$images/$job.ckpt" ] && all_run_on && tasks_end 2 &&
+		job_await "$job" COMPLETED
 }
 
 # ---- one of many fails, while all stand still ----
@@ -522,9 +563,11 @@ run "ImageDir=<dir> beats the --checkpoint-dir given at submission; keywords are
 run "ckctl create <jobid> of a batch job: the batch shell and all tasks of all its steps, on all nodes" batch_with_step
 run "the tasks' output is in its file" output_arrives
 run "from inside of the job" from_inside
+run "from inside of one that nobody keeps" from_inside_alone
 run "from beside its tasks" from_beside
 run "from beside those of one node" from_beside_alone
 run "steps that come and go" restless
+run "tasks that talk over the network are refused by name" networked
 run "an agent is killed while all stand still" agent_killed
 run "an agent falls silent" agent_silent
 run "ckctl create is killed" coordinator_killed

@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 # timeout=1200
-# shellcheck disable=SC2317 # check() calls the functions
+# shellcheck disable=SC2317 # run() calls the functions
 #
 # Jobs that ask for a checkpoint of themselves, and srun_cr, which passes what it is
 # asked for on to its step.
@@ -23,7 +23,7 @@ while [ ! -e stop ]; do
 	[ -e go ] || continue
 	rm -f go
 	n=$((n + 1))
-	ckctl create self "$@" >said 2>&1
+	ckctl create "${target:-self}" "$@" >said 2>&1
 	echo "status $?, time $n" >>said
 	# Not by another name: it is open when it is saved.
 	cp said answer.new && mv answer.new answer
@@ -65,8 +65,8 @@ restarted_once() { [ "$(job_field "$job" Restarts)" -ge 1 ] && job_is "$job" "RU
 
 # ---- create self ----
 
-of_batch_job() {	# SBATCH-OPTION
-	begin batch --checkpoint-dir="$images" "$@" <<<'exec ./asks' && asks "^made $images/$job.ckpt: " && grep -q "status 0, time 1" answer &&
+of_batch_job() {	# TARGET SBATCH-OPTION…
+	begin batch --checkpoint-dir="$images" "${@:2}" <<<"target=$1 exec ./asks" && asks "^made $images/$job.ckpt: " && grep -q "status 0, time 1" answer &&
 		as_user ckctl verify "$images/$job.ckpt" && asks "^made $images/$job.ckpt: " && again && answers "^restarted" &&
 		grep -q "status 0, time 2" answer && asks "^made $images/$job.ckpt: " && end 7
 }
@@ -170,16 +170,16 @@ comes_back() {
 		grep -qx "ended 7" back.out
 }
 
-check "a batch job that has a directory only asks, and is answered otherwise when it is requeued" of_batch_job
-check "one with an interval" of_batch_job --checkpoint=10
-check "ImageDir and MaxWait" elsewhere
-check "a step of a job that is looked after asks for the whole job" of_step_in_job
-check "a step with a keeper of its own" of_own_step
-check "nobody to ask" with_nobody
-check "nobody to ask on another node" elsewhere_than_keeper
-check "srun_cr ends with the step's exit status" ends_as_its_step
-check "SLURM_SRUN_CR_SOCKET is how a launched step talks to srun_cr, which passes a checkpoint on to that step" over_socket
-check "ckctl create self in a step of srun_cr, which learns the step it launched" asks_srun_cr
-check "srun_cr launches the step again from the step's image after a restart, and waits for it" comes_back
-check "nothing is left" nothing_left
+run "a batch job that has a directory only asks, and is answered otherwise when it is requeued" of_batch_job self
+run "one with an interval, by its number" of_batch_job '$SLURM_JOB_ID' --checkpoint=10
+run "ImageDir and MaxWait" elsewhere
+run "a step of a job that is looked after asks for the whole job" of_step_in_job
+run "a step with a keeper of its own" of_own_step
+run "nobody to ask" with_nobody
+run "nobody to ask on another node" elsewhere_than_keeper
+run "srun_cr ends with the step's exit status" ends_as_its_step
+run "SLURM_SRUN_CR_SOCKET is how a launched step talks to srun_cr, which passes a checkpoint on to that step" over_socket
+run "ckctl create self in a step of srun_cr, which learns the step it launched" asks_srun_cr
+run "srun_cr launches the step again from the step's image after a restart, and waits for it" comes_back
+run "nothing is left" nothing_left
 finish

@@ -2,6 +2,7 @@
 #include "cmd.h"
 
 #include <jansson.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -9,6 +10,7 @@
 #include "job/coordinate.h"
 #include "job/enter.h"
 #include "job/target.h"
+#include "job/whereabouts.h"
 #include "json.h"
 #include "out.h"
 #include "policy.h"
@@ -19,11 +21,12 @@ static const char usage[] =
 	"       ckctl create [OPTION]… --cgroup=PATH [ImageDir=DIR] [MaxWait=SECONDS]\n"
 	"       ckctl create [--json] [-q] self [ImageDir=DIR] [MaxWait=SECONDS]\n"
 	"Checkpoint a job now: TARGET is the name that \"ckctl run\" gave it, or a job of Slurm\n"
-	"(5, 5_3) on all its nodes, or a step of one (5.0).  The image is DIR/TARGET.ckpt,\n"
-	"where it was told to go when the job was started, where the\n"
-	"site wants it, or here.\n"
+	"(5, 5_3) on all its nodes, or a step of one (5.0).  The image is DIR/TARGET.ckpt, of\n"
+	"5_3 with the number that Slurm gives that task; DIR is where it was told to go when\n"
+	"the job was started, where the site wants it, or here.\n"
 	"\"self\" is for a program that asks for a checkpoint of its own job, and waits for it:\n"
-	"\"made\" is what it reads then, and \"restarted\" when it continues from that image.\n\n"
+	"\"made\" is what it reads then, and \"restarted\" when it continues from that image.\n"
+	"The number of its own job of Slurm, or of its own step, is for all of that.\n\n"
 	"      --cgroup=PATH     all processes of this cgroup, and of those below it\n"
 	"      --name=ID         with --cgroup, name of the image (that of the cgroup)\n"
 	"      --image-dir=DIR   the same as ImageDir=DIR\n"
@@ -179,11 +182,12 @@ static int create_job(char **argv, const struct target *t, const struct checkpoi
 	return cmd_create_job(&req);
 }
 
-static int create_self(char **argv, const struct target *t, const struct checkpoint_request *from)
+static int create_self(char **argv, const struct target *t, const struct checkpoint_request *from,
+		       const char *cgroup)
 {
 	if (from->kill || from->leave_frozen || from->stop || from->stream || from->keep)
-		return cmd_usage(argv, "only ImageDir and MaxWait go with self");
-	return self_create(t);
+		return cmd_usage(argv, "only ImageDir and MaxWait go with a job that is ckctl's own");
+	return self_create(t, cgroup);
 }
 
 /* ---- a cgroup ---- */
@@ -214,7 +218,7 @@ int cmd_create(int argc, char **argv)
 	struct checkpoint_request req = { 0 };
 	struct checkpoint_result res;
 	struct target t = { 0 };
-	char id[32], step[16];
+	char id[32], step[16], cgroup[PATH_MAX];
 	struct job job;
 	int rc;
 
@@ -223,9 +227,11 @@ int cmd_create(int argc, char **argv)
 		return rc;
 	cmd_conf_notes();
 	if (self_is(&t))
-		return create_self(argv, &t, &req);
+		return create_self(argv, &t, &req, NULL);
 	if (target_slurm(&t, id, sizeof(id), step, sizeof(step)))
-		return create_job(argv, &t, &req, id, step);
+		return whereabouts_among(id, step, cgroup, sizeof(cgroup)) ?
+			create_self(argv, &t, &req, cgroup) :
+			create_job(argv, &t, &req, id, step);
 	rc = policy_allowed();
 	if (!rc)
 		rc = target_find(&t, &job);

@@ -32,10 +32,11 @@ bool self_is(const struct target *t)
 /*
  * A process that is started anew is executed with the arguments and the environment
  * of its former self, and with all of its descriptors but its sockets.  So this
- * executes itself with a socket and its number: when it is not there, that was the
- * restart.  Returns only when it cannot.
+ * executes itself with the socket of who is asked and its number: when it is not
+ * there, that was the restart.  It does so as "self": the job may have another number
+ * by then.  Returns only when it cannot.
  */
-static int become_witness(const struct target *t)
+static int become_witness(const struct target *t, const char *cgroup)
 {
 	char program[PATH_MAX], number[16], dir[PATH_MAX], image_dir[PATH_MAX + 16], max_wait[48];
 	const char *argv[8] = { "ckctl" };
@@ -52,6 +53,9 @@ static int become_witness(const struct target *t)
 		fd = fcntl(fd, F_DUPFD, 10);
 	if (fd < 0)
 		return fail_errno(errno, "cannot make a socket");
+	rc = cgroup ? ask_connect_for(fd, t->name, cgroup) : ask_connect(fd);
+	if (rc)
+		return rc;
 	if (out_json)
 		argv[n++] = "--json";
 	if (out_quiet)
@@ -130,17 +134,15 @@ static int print_answer(json_t *answer)
 static int ask(const struct target *t, int fd)
 {
 	json_t *answer = NULL;
-	int rc = ask_connect(fd);
+	int rc = ask_for(fd, t->max_wait_ms, t->image_dir ? : "", &answer);
 
-	if (!rc)
-		rc = ask_for(fd, t->max_wait_ms, t->image_dir ? : "", &answer);
 	if (!rc)
 		rc = print_answer(answer);
 	json_decref(answer);
 	return rc;
 }
 
-int self_create(const struct target *t)
+int self_create(const struct target *t, const char *cgroup)
 {
 	const char *witness = getenv(WITNESS);
 
@@ -151,7 +153,7 @@ int self_create(const struct target *t)
 	if (mark_make(ASK_MARK) < 0)
 		return fail_errno(errno, "cannot mark this process as one that asks");
 	if (!witness)
-		return become_witness(t);
+		return become_witness(t, cgroup);
 	if (!is_socket(atoi(witness)))
 		return print_restarted();
 	return ask(t, atoi(witness));

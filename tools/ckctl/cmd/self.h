@@ -10,8 +10,9 @@
 
 /* The TARGET of create and check that stands for that. */
 bool self_is(const struct target *t);
-/* Both return enum ck_exit. */
-int self_create(const struct target *t);
+/* Both return enum ck_exit.  With @cgroup, TARGET is not "self" but the job of Slurm or the
+ * step whose cgroup that is, and all of that is asked for. */
+int self_create(const struct target *t, const char *cgroup);
 /* Is there anybody who could be asked? */
 int self_check(void);
 

@@ -284,23 +284,45 @@ static bool connect_above(int fd)
 	return found;
 }
 
+static int check_ours(int fd)
+{
+	if (is_ours(fd, NULL))
+		return CK_OK;
+	return fail(CK_PERM, "who looks after this job is another user's, who alone can have it "
+		    "checkpointed");
+}
+
 int ask_connect(int fd)
 {
 	const char *path = getenv(ASK_VARIABLE), *job = getenv("SLURM_JOB_ID");
 	struct sockaddr_un sun;
 
-	if (connect_above(fd) || (path && connect_to(fd, &sun, path_address(&sun, path)))) {
-		if (is_ours(fd, NULL))
-			return CK_OK;
-		return fail(CK_PERM, "who looks after this job is another user's, who alone can have it "
-			    "checkpointed");
-	}
+	if (connect_above(fd) || (path && connect_to(fd, &sun, path_address(&sun, path))))
+		return check_ours(fd);
 	if (job)
 		return fail(CK_NOTFOUND, "nobody on this node could make a checkpoint of job %s: it takes "
 			    "--checkpoint or --checkpoint-dir at its submission, and the first of its nodes",
 			    job);
 	return fail(CK_NOTFOUND, "nobody could make a checkpoint of this process: it takes \"ckctl run\" to "
 		    "start it, or a job of Slurm with --checkpoint or --checkpoint-dir");
+}
+
+int ask_connect_for(int fd, const char *name, const char *cgroup)
+{
+	struct capture outer = fail_captured();
+	struct sockaddr_un sun;
+	char ignored[8];
+	socklen_t len;
+
+	fail_capture(ignored, sizeof(ignored));
+	len = cgroup_address(&sun, cgroup);
+	fail_restore(outer);
+	if (connect_to(fd, &sun, len))
+		return check_ours(fd);
+	return fail(CK_NOTFOUND, "this ckctl is a process of what it is to stop, job %s, and nobody on this "
+		    "node can be asked to do that: it takes --checkpoint or --checkpoint-dir at its "
+		    "submission, and its first node; run ckctl outside of the job, or see whether \"ckctl "
+		    "create self\" finds somebody", name);
 }
 
 static int say(int fd, uint64_t max_wait_ms, const char *image_dir)

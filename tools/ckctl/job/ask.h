@@ -84,6 +84,8 @@ void ask_close(struct ask *ask);
  * process.  Returns enum ck_exit and has reported that there is nobody (out.h).
  */
 int ask_connect(int fd);
+/* The same for all of job or step @name, whose cgroup that is, and nothing else. */
+int ask_connect_for(int fd, const char *name, const char *cgroup);
 /* Say it, and wait for the answer, a new reference. */
 int ask_for(int fd, uint64_t max_wait_ms, const char *image_dir, json_t **answer);
 

@@ -475,8 +475,8 @@ static int begin(struct coordinator *c)
 	if (!rc)
 		rc = find_nodes(c);
 	if (!rc)
-		rc = whereabouts_find(&c->own, c->id, is_step(c) ? c->req->step : "", c->batch,
-				      c->nodes, c->here);
+		rc = whereabouts_find(&c->own, c->id, is_step(c) ? c->req->step : "", c->nodes,
+				      c->here);
 	if (!rc)
 		rc = find_image_dir(c);
 	if (!rc)

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "deadline.h"
 #include "image/jobimage.h"
 #include "out.h"
 #include "slurm.h"
@@ -40,7 +41,13 @@ static bool has(const json_t *nodes, const char *name)
 	return false;
 }
 
-int whereabouts_find(const struct whereabouts *w, const char *id, const char *step, bool batch,
+/* An interactive shell, or who was let in by ssh, is in a step that is not saved. */
+static bool is_among(const struct steps_place *place, const char *step)
+{
+	return place->user && job_step_good(place->step) && (!*step || strcmp(place->step, step) == 0);
+}
+
+int whereabouts_find(const struct whereabouts *w, const char *id, const char *step,
 		     const json_t *nodes, char *here)
 {
 	struct capture outer = fail_captured();
@@ -61,11 +68,39 @@ int whereabouts_find(const struct whereabouts *w, const char *id, const char *st
 			strcpy(here, w->node);
 		return CK_OK;
 	}
-	/* An interactive shell, or who was let in by ssh, is in a step that is not saved. */
-	if (!job_step_good(place.step))
-		return CK_OK;
-	if (strcmp(place.step, "batch") == 0 ? batch : !*step || strcmp(place.step, step) == 0)
+	if (is_among(&place, step))
 		return fail(CK_REFUSED, "this ckctl is a process of what it is to stop, step %s of job "
-			    "%s; run it outside of the job", place.step, id);
+			    "%s; run it outside of the job, or \"ckctl create self\" in it", place.step,
+			    id);
 	return CK_OK;
+}
+
+/* "5_3" is another name of a number, which only Slurm knows: a variable may be another job's. */
+static bool is_number_of(const char *id, const char *job)
+{
+	struct deadline d;
+	char number[32];
+	uid_t uid;
+
+	if (!strchr(job, '_'))
+		return strcmp(id, job) == 0;
+	deadline_begin(&d, "create", 0, -1);
+	return slurm_owner(&d, job, &uid, number, sizeof(number)) == CK_OK && strcmp(id, number) == 0;
+}
+
+bool whereabouts_among(const char *job, const char *step, char *cgroup, size_t size)
+{
+	struct capture outer = fail_captured();
+	const char *id = getenv("SLURM_JOB_ID");
+	struct steps_place place;
+	char ignored[8];
+	bool among;
+
+	fail_capture(ignored, sizeof(ignored));
+	among = steps_here(&place) == CK_OK && is_among(&place, step) &&
+		is_number_of(*place.job_id ? place.job_id : id ? id : "", job);
+	fail_restore(outer);
+	if (!among)
+		return false;
+	return (size_t)snprintf(cgroup, size, *step ? "%s/step_%s" : "%s", place.job, step) < size;
 }
