@@ -249,6 +249,27 @@ assert json.load(open("first"))["drained"]' && parts "$job" |
 		job_await "$job" COMPLETED && diff batch.out <(printf '%s\n' begin "end 0")
 }
 
+# Its image has the number of its own that Slurm gives it.
+array_task() {
+	local task
+	rm -rf d[0-9]*
+	job_submit array -N1 -n1 --array=3-4 --requeue --checkpoint-dir="$images" --checkpoint=1-0 <<-'END' || return
+		#!/bin/bash
+		[ "$SLURM_ARRAY_TASK_ID" = 3 ] || exit 0
+		mkdir -p d0
+		exec ./threads "$PWD/d0"
+	END
+	tasks_await 1 ready || return
+	task=${job}_3 job=$(squeue -h -j "${job}_3" -o %A)
+	echo "task $task is job $job"
+	[ "$job" != "${task%_3}" ] && expect_status 0 as_user ckctl create "$task" && image_whole "$job" && tasks_work 1 &&
+		expect_status 0 as_user ckctl status "$task" && grep -q "^job  *$job$" stdout && as_user scancel "$task" && job_await "$job" CANCELLED || return
+	# Told to end by a signal, it has.
+	rm -rf d0/passed
+	expect_status 0 as_user ckctl restart "$task" && grep -q "^restarted $job from $images/$job.ckpt" stdout &&
+		job_await "$job" RUNNING && tasks_work 1 && tasks_end 1 && job_await "$job" COMPLETED
+}
+
 # A task writes each line to its output and then to a file: the image must have what is in
 # the file in the job's output as well.
 output_arrives() {
@@ -561,6 +582,7 @@ run "a directory that is not shared" not_shared
 run "a batch script" batch_alone
 run "ImageDir=<dir> beats the --checkpoint-dir given at submission; keywords are case-insensitive, --image-dir= and --max-wait= say the same" directories
 run "ckctl create <jobid> of a batch job: the batch shell and all tasks of all its steps, on all nodes" batch_with_step
+run "ckctl create, status and restart <array job>_<task>" array_task
 run "the tasks' output is in its file" output_arrives
 run "from inside of the job" from_inside
 run "from inside of one that nobody keeps" from_inside_alone
