@@ -33,7 +33,7 @@ kinds=(
 	"timer_alarm POSIX timer .* wakes the machine"
 	"timer_process POSIX timer .* clock of a thread, another process"
 	"io_uring_worker a worker of io_uring"
-	"io_uring_memory memory of a kernel object"
+	"io_uring_memory memory of a \(device\|kernel object\)"
 	"hugetlb huge pages of hugetlbfs"
 	"device memory of a device"
 	"userfaultfd watched by userfaultfd"
@@ -84,7 +84,7 @@ named() {	# KIND WORDS FILE
 	return 1
 }
 
-refused() {	# KIND WORDS…
+is_refused() {	# KIND WORDS…
 	local kind=$1 words=${*:2} before
 	ready "$kind" || return
 	expect_status 3 ckctl check "$kind" >"$work/said" && named "$kind" "$words" "$work/said" &&
@@ -139,7 +139,7 @@ passing() {
 check "one job of each kind" launch_all
 for kind in "${kinds[@]}"; do
 	# shellcheck disable=SC2086 # kind and words
-	check "refused by name: ${kind%% *}" refused $kind
+	check "refused by name: ${kind%% *}" is_refused $kind
 done
 check "a removed file too large to be copied: check and create say the same" same_sentence
 check "one obstacle in each of three processes: three are named" all_named

@@ -99,10 +99,10 @@ static const char *file_obstacle(const struct file *file, enum ckpt_vma_kind *ki
 	/* The same inode with operations of its own. */
 	if (inode->i_sb->s_magic == TMPFS_MAGIC && file->f_op != inode->i_fop)
 		return "System V shared memory";
-	if (inode->i_sb->s_magic != TMPFS_MAGIC && !ckpt_shm_is_removed(file))
-		return "a file that has no path";
 	if (inode->i_nlink && !(file->f_path.mnt->mnt_flags & MNT_INTERNAL))
 		return "a file that was deleted, but that has another name still";
+	if (inode->i_sb->s_magic != TMPFS_MAGIC && !ckpt_shm_is_removed(file))
+		return "a file that has no path";
 	*kind = CKPT_VMA_SHM;
 	return NULL;
 }

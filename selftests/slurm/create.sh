@@ -3,127 +3,13 @@
 # timeout=1500
 # shellcheck disable=SC2317 # check() calls the functions
 #
-# ckctl create of jobs of Slurm: what is saved, who may, and that all of a job
-# runs on, on all nodes, whatever goes wrong on one of them.
+# ckctl create of jobs of Slurm: what is saved, who may, from where, and that all of a
+# job runs on.
 
 # shellcheck source=selftests/slurm/lib.sh
 . "$(dirname "$0")/lib.sh"
-
-factor=${TIMEOUT_FACTOR:-1}
-images=$work/images
-as_user mkdir "$images"
-cp "$here/build/threads" "$work"
-
-# What the tasks run: PROGRAM in the directory of their rank.
-cat >task <<'END'
-#!/bin/bash
-mkdir -p "d$SLURM_PROCID" && exec "./$1" "$PWD/d$SLURM_PROCID"
-END
-chmod +x task
-
-# ---- jobs ----
-
-# Wait until each of the tasks of ranks 0 to NR - 1 has made FILE.
-tasks_await() {	# NR FILE
-	local r found
-	for ((r = 0; r < $1; r++)); do
-		if ! found=$("$waitfor" "$wait_s" file "d$r/failed" "d$r/$2"); then
-			why "task $r did not get to \"$2\" within $wait_s s"
-			return 1
-		fi
-		[ "$found" = "d$r/$2" ] || { why "task $r says: $(cat "d$r/failed")"; return 1; }
-	done
-}
-
-# A whole round of each after this moment.
-tasks_work() {	# NR
-	local r
-	for ((r = 0; r < $1; r++)); do rm -f "d$r/answer"; touch "d$r/ask"; done
-	tasks_await "$1" answer || return
-	for ((r = 0; r < $1; r++)); do rm "d$r/answer"; done
-}
-
-tasks_end() {	# NR
-	local r
-	for ((r = 0; r < $1; r++)); do touch "d$r/stop"; done
-	tasks_await "$1" passed
-}
-
-# Three tasks on two nodes, as from a login shell. Sets job and client.
-step_start() {	# PROGRAM
-	rm -rf d[0-9]*
-	as_user srun -N2 -n3 --job-name="$1" ./task "$1" >step.out 2>&1 &
-	client=$!
-	tasks_await 3 ready || return
-	job=$(squeue -h -n "$1" -o %A)
-}
-
-step_end() {
-	local rc=0
-	tasks_end 3 || return
-	wait "$client" || rc=$?
-	[ $rc = 0 ] && return
-	why "the tasks have passed, but srun ended with status $rc: $(cat step.out)"
-	return 1
-}
-
-on_nodes() {	# SHELL-COMMAND with \$node: its output from all nodes
-	local n
-	for ((n = 0; n < CKPT_NODES; n++)); do node-run "node$n" sh -c "node=node$n; $1"; done
-}
-
-# Nothing of the job is frozen, on no node, and no session is open soon after.
-all_run_on() {	# [SECONDS]
-	await $((${1:-2} * factor)) nothing_frozen && await $((2 * factor)) no_session && return
-	why "frozen: $(frozen); sessions: $(on_nodes "ckctl status" | grep '^sessions' | tr '\n' ' ')"
-	return 1
-}
-frozen() { on_nodes "grep -sl '^frozen 1' /sys/fs/cgroup/system.slice/\${node}_slurmstepd.scope/job_$job/step_*/user/cgroup.events"; }
-nothing_frozen() { [ -z "$(frozen)" ]; }
-no_session() { [ -z "$(on_nodes "ckctl status" | grep '^sessions' | grep -v ' 0$')" ]; }
-
-# ---- images ----
-
-expect_status() {	# STATUS COMMAND…
-	local expected=$1
-	shift
-	status=0
-	"$@" >stdout 2>stderr || status=$?
-	cat stdout stderr
-	[ $status = "$expected" ] && return
-	why "\"$*\" ended with status $status instead of $expected: $(tail -n 3 stderr)"
-	return 1
-}
-
-says() {	# TEXT: the last command's complaint
-	grep -qF -- "$1" stderr && return
-	why "the sentence does not say \"$1\": $(cat stderr)"
-	return 1
-}
-
-# A complete image of one generation, and nothing beside it.
-image_whole() {	# NAME
-	local image=$images/$1.ckpt found
-	expect_status 0 as_user ckctl verify "$image" || return
-	found=$(find "$image" -mindepth 1 -maxdepth 1 -printf '%f ' | sed 's/gen-[0-9]*/gen/')
-	if [ "$(tr ' ' '\n' <<<"$found" | LC_ALL=C sort | tr '\n' ' ')" != " gen lock manifest.json " ]; then
-		why "in $image there is: $found"
-		return 1
-	fi
-	found=$(find "$image" \( ! -user user -o -type d ! -perm 700 -o -type f ! -perm 600 \) -printf '%P %u %m, ')
-	[ -z "$found" ] && return
-	why "owners or modes: $found"
-	return 1
-}
-
-parts() {	# NAME: "step node ranks", one a line
-	as_user ckctl show --json "$images/$1.ckpt" | python3 -c '
-import json, sys
-for p in json.load(sys.stdin)["parts"]:
-    print(p["step"], p["node"], *sorted(t["rank"] for t in p["tasks"]))'
-}
-
-create() { as_user ckctl create "$@" ImageDir="$images"; }
+# shellcheck source=selftests/slurm/lib-create.sh
+. "$here/slurm/lib-create.sh"
 
 # ---- a job that is one step ----
 
@@ -199,10 +85,6 @@ not_shared() {
 }
 
 # ---- batch jobs ----
-
-batch_start() {	# [SBATCH-OPTION…], script on standard input
-	rm -rf d[0-9]* && job_submit batch -N2 -n3 "$@" && job_await "$job" RUNNING
-}
 
 batch_alone() {
 	batch_start <<-'END' || return
@@ -341,14 +223,6 @@ from_inside_alone() {
 	return 1
 }
 
-# As the job's keeper would: in the cgroup of Slurm's own process for the step, the node needs
-# no step to be served, and a job of one node needs no srun at all.
-beside() {	# STEP COMMAND…: on node0, as the user
-	local cgroup=/sys/fs/cgroup/system.slice/node0_slurmstepd.scope/job_$job/step_$1/slurm
-	shift
-	( echo "$BASHPID" >"$cgroup/cgroup.procs" && exec runuser -u user -- "$@" )
-}
-
 from_beside() {
 	batch_start <<-'END' || return
 		#!/bin/bash
@@ -418,159 +292,6 @@ networked() {
 		job_await "$job" COMPLETED
 }
 
-# ---- one of many fails, while all stand still ----
-
-# A batch job whose client is stopped: it is waited for two seconds, with all tasks frozen,
-# whether their output arrives.
-held_start() {
-	batch_start <<-'END' || return
-		#!/bin/bash
-		srun ./task threads
-		echo "end $?"
-	END
-	tasks_await 3 ready && pkill -STOP -u user -x srun
-}
-
-held_end() {
-	pkill -CONT -u user -x srun
-	tasks_end 3 && job_await "$job" COMPLETED && diff <(grep -v SIGCONT batch.out) <(echo "end 0")
-}
-
-node1_frozen() {	# SECONDS
-	node-run node1 "$waitfor" "$1" cgroup \
-		"/sys/fs/cgroup/system.slice/node1_slurmstepd.scope/job_$job/step_0/user" frozen 1
-}
-
-# Run create; when the tasks of node1 are frozen, COMMAND. Sets status.
-while_frozen() {	# COMMAND…
-	in_the_middle node1_frozen "$@" && [ $status != 0 ] && return
-	why "the checkpoint is complete all the same"
-	return 1
-}
-
-# The same when MOMENT, which takes how long it may wait, comes to its end.
-in_the_middle() {	# MOMENT COMMAND…
-	local pid moment=$1
-	shift
-	create "$job" >stdout 2>stderr &
-	pid=$!
-	"$moment" "$wait_s" || why "that moment did not come: $moment"
-	"$@" || why "\"$*\" had nothing to hit"
-	status=0
-	wait $pid || status=$?
-	cat stdout stderr
-	[ ! -s "$reason" ]
-}
-
-agent_hit() { node-run node1 pkill "-$1" -f '[c]kctl job-agent'; }	# SIGNAL
-coordinator_hit() { pkill "-$1" -f "^[c]kctl create"; }
-client_hit() { pkill "-$1" -f '^[s]run.*ckpt-agent'; }
-
-# All run on, nothing of it is left, and the next one is complete.
-nothing_lost() {	# [SECONDS]
-	all_run_on "$@" && tasks_work 3 || return
-	await "$wait_s" nobody_there || why "agents are left: $(on_nodes "pgrep -af '[j]ob-agent'")"
-	! compgen -G "$images/$job.ckpt/manifest.json" || why "there is an image"
-	[ ! -s "$reason" ] && expect_status 0 create "$job" && says "output file" && image_whole "$job" &&
-		tasks_work 3 && all_run_on && held_end
-}
-nobody_there() { [ -z "$(on_nodes "pgrep -f '[j]ob-agent'")" ]; }
-
-agent_killed() {
-	held_start && while_frozen agent_hit KILL && nothing_lost
-}
-
-agent_silent() {
-	held_start && while_frozen agent_hit STOP && [ "$status" = 5 ] && says "node1 has not answered" && nothing_lost
-}
-
-coordinator_killed() {
-	held_start && while_frozen coordinator_hit KILL && nothing_lost
-}
-
-coordinator_interrupted() {
-	held_start && while_frozen coordinator_hit INT && says "interrupted" && [ ! -e "$images/$job.ckpt" ] && nothing_lost
-}
-
-# Slurm does not tell the agents: they notice that they hear nothing any more.
-client_killed() {
-	held_start && while_frozen client_hit KILL && [ ! -e "$images/$job.ckpt" ] && nothing_lost 22
-}
-
-# The time is up while all stand still, which they do for at least two seconds of it.
-late_while_frozen() {
-	local took s rc pid seen hit=''
-	held_start || return
-	took=$SECONDS
-	create "$job" && rm -r "$images/$job.ckpt" || return
-	took=$((SECONDS - took + 1))
-	for ((s = took; s > 0 && s > took - 5; s--)); do
-		create "$job" MaxWait=$s >stdout 2>stderr &
-		pid=$! rc=0 seen=''
-		! node1_frozen $((s + 1)) || seen=1
-		wait $pid || rc=$?
-		cat stdout stderr
-		all_run_on || return
-		case $rc in
-		0) rm -r "$images/$job.ckpt" ;;
-		5) says "not complete within $s seconds" && [ ! -e "$images/$job.ckpt" ] || return ;;
-		*) why "create ended with status $rc: $(cat stderr)" && return 1 ;;
-		esac
-		[ $rc = 0 ] || [ -z "$seen" ] || { hit=1 && break; }
-	done
-	nothing_lost || return
-	[ -n "$hit" ] || skip "it was never up at the right moment"
-}
-
-# The first tasks that are told to end may be gone while others still stand in the image. Here
-# there is no step of agents that would be cancelled as well, and SIGKILL has time.
-cancelled() {
-	sed -i 's/^KillWait=5$/KillWait=60/' /etc/slurm/slurm.conf && scontrol reconfigure
-	cancelled_slowly
-	local rc=$?
-	sed -i 's/^KillWait=60$/KillWait=5/' /etc/slurm/slurm.conf && scontrol reconfigure
-	return $rc
-}
-cancelled_slowly() {
-	local before pid rc=0
-	rm -rf d[0-9]*
-	job_submit batch -N1 -n2 -w node0 <<-'END' || return
-		#!/bin/bash
-		trap : TERM
-		srun ./task threads
-	END
-	tasks_await 2 ready && expect_status 0 create "$job" && before=$(manifest) && pkill -STOP -u user -x srun || return
-	beside batch ckctl create "$job" ImageDir="$images" >stdout 2>stderr &
-	pid=$!
-	"$waitfor" "$wait_s" cgroup "/sys/fs/cgroup/system.slice/node0_slurmstepd.scope/job_$job/step_0/user" frozen 1 ||
-		why "the tasks were not seen frozen"
-	scancel "$job"
-	wait $pid || rc=$?
-	cat stdout stderr
-	pkill -KILL -u user
-	[ $rc = 9 ] || why "create ended with status $rc"
-	says "came to its end while it was checkpointed" && [ "$(manifest)" = "$before" ] && image_whole "$job" &&
-		job_await "$job" CANCELLED && [ ! -s "$reason" ]
-}
-manifest() { md5sum "$images/$job.ckpt/manifest.json"; }
-
-# Slurm's controller dies and comes back: whatever becomes of this checkpoint.
-controller_again() {
-	pkill -KILL -x slurmctld && await 10 controller_gone && slurmctld </dev/null >/dev/null 2>&1
-}
-controller_gone() { ! pgrep -x slurmctld; }
-has_begun() { "$waitfor" "$1" file "$images/$job.ckpt/gen-2"; }
-
-controller_killed() {	# MOMENT
-	local before
-	held_start && expect_status 0 create "$job" && before=$(manifest) && in_the_middle "$1" controller_again || return
-	if [ "$status" != 0 ]; then
-		[ "$(grep -c '^ckctl: ' stderr)" = 1 ] && [ "$(manifest)" = "$before" ] || { why "status $status: $(cat stderr)"; return 1; }
-	fi
-	image_whole "$job" && all_run_on 22 && tasks_work 3 && job_await "$job" RUNNING && expect_status 0 create "$job" &&
-		image_whole "$job" && tasks_work 3 && all_run_on && held_end
-}
-
 run "ckctl create <jobid> of any other job: all its steps, on two nodes; it waits and reports" by_owner
 run "ckctl create <jobid.stepid>: that step only" one_step
 run "ckctl create by root, for its owner" by_root
@@ -590,13 +311,4 @@ run "from beside its tasks" from_beside
 run "from beside those of one node" from_beside_alone
 run "steps that come and go" restless
 run "tasks that talk over the network are refused by name" networked
-run "an agent is killed while all stand still" agent_killed
-run "an agent falls silent" agent_silent
-run "ckctl create is killed" coordinator_killed
-run "ckctl create is interrupted" coordinator_interrupted
-run "the agents' srun is killed" client_killed
-run "MaxWait passes while all stand still" late_while_frozen
-run "the job is cancelled while all stand still: the former image stays" cancelled
-run "slurmctld is killed and started again while all stand still" controller_killed node1_frozen
-run "slurmctld is killed and started again when a checkpoint has just begun" controller_killed has_begun
 finish
