@@ -18,7 +18,7 @@ set -euo pipefail
 packages=(
 	# building
 	gcc libc6-dev make linux-headers-amd64 pkg-config
-	libnl-3-dev libnl-genl-3-dev libjansson-dev libxxhash-dev libcap-dev libcap2-bin
+	libnl-3-dev libnl-genl-3-dev libjansson-dev libxxhash-dev libcap2-bin
 	libslurm-dev
 	# static checks (checkpatch.pl is a Perl script)
 	sparse shellcheck mandoc perl git

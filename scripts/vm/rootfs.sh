@@ -5,7 +5,7 @@
 # by content; sourced by vm.sh and cluster.sh.
 
 base_packages=(bash coreutils util-linux kmod iproute2 procps xz-utils python3-minimal
-	libnl-3-200 libnl-genl-3-200 libjansson4 libxxhash0 libcap2 libcap2-bin)
+	libnl-3-200 libnl-genl-3-200 libjansson4 libxxhash0 libcap2-bin)
 full_packages=("${base_packages[@]}" criu gdb python3 python3-numpy libopenblas0-pthread
 	zstd stress-ng sqlite3 strace perl e2fsprogs btrfs-progs gcc libc6-dev file time)
 # libslurm-dev has the headers that the plugin is built with.

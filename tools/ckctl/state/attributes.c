@@ -13,10 +13,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/capability.h>
 #include <sys/prctl.h>
 #include <unistd.h>
 
+#include "caps.h"
 #include "out.h"
 #include "proc.h"
 #include "state.h"
@@ -86,13 +86,7 @@ static int write_number(const struct ckpt_rec_process *rec, const char *path, co
 /* Up by anybody; down, which protects from the memory killer, only for root's images. */
 static bool may_lower_oom(const struct image *img)
 {
-	cap_flag_value_t value = CAP_CLEAR;
-	cap_t caps = cap_get_proc();
-
-	if (caps && cap_get_flag(caps, CAP_SYS_RESOURCE, CAP_EFFECTIVE, &value) < 0)
-		value = CAP_CLEAR;
-	cap_free(caps);
-	return value == CAP_SET && img->owner == 0;
+	return caps_have(CAP_SYS_RESOURCE) && img->owner == 0;
 }
 
 /* Told once, not by every skeleton. */

@@ -20,11 +20,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/capability.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "caps.h"
 #include "out.h"
 
 #define MASK_WORDS	(CKPT_MAX_CPUS / 64)
@@ -111,17 +111,6 @@ static bool has_affinity(const struct image *img, const struct image_thread *t)
 	return !all;
 }
 
-static bool may_raise_priority(void)
-{
-	cap_flag_value_t value = CAP_CLEAR;
-	cap_t caps = cap_get_proc();
-
-	if (caps && cap_get_flag(caps, CAP_SYS_NICE, CAP_EFFECTIVE, &value) < 0)
-		value = CAP_CLEAR;
-	cap_free(caps);
-	return value == CAP_SET;
-}
-
 /* The soft limit that the process will have. */
 static uint64_t limit(const struct image_process *p, unsigned int which)
 {
@@ -168,7 +157,7 @@ static int sched_prepare(struct restore *r)
 
 	if (syscall(SYS_sched_getaffinity, 0, sizeof(here), here) < 0)
 		return fail_errno(errno, "cannot read on which CPUs ckctl may run");
-	for (i = 0; i < img->nr_processes && !may_raise_priority(); i++)
+	for (i = 0; i < img->nr_processes && !caps_have(CAP_SYS_NICE); i++)
 		for (t = 0; t < img->processes[i].nr_threads; t++)
 			if (img->processes[i].threads[t].sched)
 				note_lost(&img->processes[i], &img->processes[i].threads[t], now,
