@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0
 /* What a keeper writes down, and how it speaks. */
+#include <dirent.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -102,6 +104,44 @@ static void test_sweep(void)
 	ok(!exists("7.status.json"), "what has lost its directory is");
 	ok(!exists("10.failed.json") && exists("11.failed.json"), "a failure goes with its job");
 	ok(exists("10.disabled.json"), "a flag stays until it is taken away");
+}
+
+/* What is there beginning with this. */
+static int halves(const char *begin)
+{
+	char path[PATH_MAX];
+	struct dirent *entry;
+	int nr = 0;
+	DIR *list;
+
+	snprintf(path, sizeof(path), "%s/.ckpt/jobs/one", dir);
+	list = opendir(path);
+	while (list && (entry = readdir(list)))
+		nr += strncmp(entry->d_name, begin, strlen(begin)) == 0;
+	if (list)
+		closedir(list);
+	return nr;
+}
+
+/* Somebody is killed in the middle of writing. */
+static void test_half(void)
+{
+	char path[PATH_MAX];
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		setrlimit(RLIMIT_CORE, &(struct rlimit){ 0 });
+		setrlimit(RLIMIT_FSIZE, &(struct rlimit){ 0 });
+		registry_made("one", "14", "/tmp/14.ckpt");
+		_exit(0);
+	}
+	waitpid(pid, NULL, 0);
+	snprintf(path, sizeof(path), "%s/.ckpt/jobs/one/.14.json.%lx.%d.1", dir,
+		 (unsigned long)gethostid(), getpid());
+	close(open(path, O_WRONLY | O_CREAT, 0600));
+	ok(halves(".14.json.") == 2, "one half is left behind, one is being written");
+	registry_halves("one", "14");
+	ok(halves(".14.json.") == 1, "what was left behind is removed when the job ends, the other is not");
 }
 
 /* A task: it waits, with @fd for its standard error, which it has once it is "sleep". */
@@ -241,6 +281,7 @@ int main(void)
 		return 1;
 	test_diary();
 	test_sweep();
+	test_half();
 	test_pipe();
 	test_file();
 	test_log();

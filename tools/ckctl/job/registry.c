@@ -92,7 +92,7 @@ json_t *registry_load(const char *cluster, const char *name)
 int registry_store(const char *cluster, const char *name, json_t *root)
 {
 	int dir = open_dir(cluster, true), fd = -1, rc = CK_OK;
-	char path[300], temporary[340];
+	char path[300], temporary[360];
 	FILE *file = NULL;
 	uint64_t number;
 
@@ -105,10 +105,12 @@ int registry_store(const char *cluster, const char *name, json_t *root)
 		close(dir);
 		return fail(CK_USAGE, "\"%s\" is no job", name);
 	}
-	/* Two at once have one each, on whatever nodes: these may share numbers and names. */
+	/* Two at once have one each, on whatever nodes: these may share numbers and names.  Who
+	 * wrote it tells is_half() what was left behind. */
 	if (getrandom(&number, sizeof(number), GRND_NONBLOCK) < 0)
 		number = (uint64_t)gethostid() << 32 | (uint64_t)getpid();
-	snprintf(temporary, sizeof(temporary), ".%s.%" PRIx64, path, number);
+	snprintf(temporary, sizeof(temporary), ".%s.%lx.%d.%" PRIx64, path, (unsigned long)gethostid(),
+		 getpid(), number);
 	fd = openat(dir, temporary, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
 	file = fd < 0 ? NULL : fdopen(fd, "w");
 	if (fd >= 0 && !root)
