@@ -229,7 +229,12 @@ static void compat(void)
 	asm volatile("mov %0, %%rsp\n\tljmp *(%1)" : : "r"(p + 2 * PAGE), "r"(far) : "memory");
 }
 
-static void program_32bit(void) { in_thread(compat); }
+static void program_32bit(void)
+{
+	/* What only kernels have that run such programs. */
+	if (!lacks(access("/proc/sys/abi/vsyscall32", F_OK) < 0))
+		in_thread(compat);
+}
 
 /* ---- timers ---- */
 
