@@ -181,7 +181,7 @@ for part in json.load(sys.stdin)["parts"]:
             if fd["path"].endswith("/own") or fd["path"].endswith("/batch.out"):
                 name = fd["path"].rsplit("/")[-1]
                 # Standard output and error are opened one by one.
-                at[name] = max(at.get(name, 0), fd["position"])
+                at[name] = max(at.get(name, 0), fd["size"])
 print(at)
 assert 0 <= at["batch.out"] - at["own"] <= len("line 1000000\n"), at' || { rc=1; break; }
 	done

@@ -280,11 +280,11 @@ static json_t *json_fds(const struct image *img, const struct image_process *p)
 		const struct image_file *file = &img->files[p->fds[i].file];
 
 		json_array_append_new(array, json_pack(
-			"{s:i, s:b, s:s, s:I, s:I, s:I, s:o}", "fd", p->fds[i].rec->fd,
+			"{s:i, s:b, s:s, s:I, s:I, s:I, s:I, s:o}", "fd", p->fds[i].rec->fd,
 			"cloexec", (int)(p->fds[i].rec->flags & 1),
 			"kind", file_kind(file), "file", (json_int_t)file->rec->id,
 			"flags", (json_int_t)file->rec->flags, "position",
-			(json_int_t)file->rec->pos, "path", json_text(file->path)));
+			(json_int_t)file->rec->pos, "size", (json_int_t)file->rec->size, "path", json_text(file->path)));
 	}
 	return array;
 }
