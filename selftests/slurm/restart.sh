@@ -117,10 +117,12 @@ not_requeued() {
 # What it has done since under its other id is not taken back by a slip.
 later_image() {
 	local former done_then
-	two_tasks later --no-requeue && former=$job && as_user scancel "$job" && job_await "$job" CANCELLED && restart 0 "$former" || return
+	two_tasks later --no-requeue && former=$job && as_user scancel "$job" && job_await "$job" CANCELLED || return
+	done_then=$(rounds_of 0)
+	restart 0 "$former" || return
 	rm -f finish
 	job=$(sed -n 's/^restarted .* as \([0-9]*\) from .*/\1/p' said)
-	rounds_await 2 60 && create && as_user scancel "$job" && job_await "$job" CANCELLED && done_then=$(rounds_of 0) || return
+	rounds_await 2 $((done_then + 10)) && create && as_user scancel "$job" && job_await "$job" CANCELLED && done_then=$(rounds_of 0) || return
 	restart 3 "$former" && says "job $former went on as job $job; \"ckctl restart $job\" continues from its later image" || return
 	[ "$(squeue -h -o %A)" = "" ] && [ "$(rounds_of 0)" = "$done_then" ] || { why "it has begun all the same"; return 1; }
 	restart 0 "$job" && job=$(sed -n 's/^restarted .* as \([0-9]*\) from .*/\1/p' said) && two_continued "$former" || return
