@@ -151,7 +151,7 @@ at_once() {
 }
 
 nobody() {
-	refused 9 "ckctl run" ckctl create self && refused 9 self ckctl check self &&
+	refused 9 "ckctl run" ckctl create self && refused 9 "nobody could make" ckctl check self &&
 		refused 9 "job 5" env SLURM_JOB_ID=5 ckctl create self && refused 2 self ckctl run --name=self true || return
 	python3 "$bin/program" "$work" & local pid=$!
 	"$waitfor" "$wait_s" file possible && grep -q '^0 nobody could make' possible && touch go &&

@@ -203,6 +203,9 @@ int checkpoint_make(const struct checkpoint_request *req, struct checkpoint_resu
 		fail_restore(outer);
 	} while (rc && fleeting && checkpoint_try_again(&group, req->max_wait_ms, number++));
 	close(group.stop_fd);
+	/* Whatever came of going on after the first. */
+	if (rc && res->nr_obstacles)
+		rc = CK_REFUSED;
 	if (rc == CK_REFUSED && !res->nr_obstacles)
 		keep_refusal(res, sentence);
 	if (rc && !res->nr_obstacles)

@@ -263,6 +263,8 @@ static void drop(struct work *w, int rc, const char *sentence, json_t *answer)
 	size_t i;
 
 	w->checkpoint = NULL;
+	if (w->res.nr_obstacles)
+		rc = CK_REFUSED;
 	for (i = 0; i < w->res.nr_obstacles; i++)
 		json_array_append_new(obstacles, json_text(w->res.obstacles[i]));
 	if (answer)
