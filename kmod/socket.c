@@ -9,6 +9,9 @@
 #include "compat/file.h"
 #include "session.h"
 
+#define MIN_PAUSE_US	200U
+#define MAX_PAUSE_US	20000U
+
 /* Open, for as long as we hold it; NULL when it is being closed. */
 static struct file *get_file_of(struct sock *sk)
 {
@@ -41,15 +44,19 @@ static bool is_full(const struct sock *sk)
 int ckpt_socket_send(struct ckpt_session *s, struct sk_buff *skb, bool wait)
 {
 	struct file *file = get_file_of(s->sk);
+	unsigned int pause_us = MIN_PAUSE_US;
 	int ret = -ECONNREFUSED;
 
 	if (!file)
 		goto err_skb;
-	/* What netlink itself would wait for is not for us to see. */
+	/* What netlink itself would wait for is not for us to see.  One who never reads
+	 * costs little.
+	 */
 	while (wait && is_full(s->sk)) {
 		if (file_count(file) == 1)
 			goto err_file;
-		usleep_range(200, 1000);
+		usleep_range(pause_us, 2 * pause_us);
+		pause_us = min(2 * pause_us, MAX_PAUSE_US);
 	}
 	ret = netlink_unicast(s->net->genl_sock, skb, s->portid, MSG_DONTWAIT);
 	fput(file);
