@@ -54,6 +54,19 @@ static socklen_t path_address(struct sockaddr_un *sun, const char *path)
 	return sizeof(*sun);
 }
 
+/* The same without a word: 0 where there is none. */
+static socklen_t try_address(struct sockaddr_un *sun, const char *cgroup)
+{
+	struct capture outer = fail_captured();
+	char ignored[8];
+	socklen_t len;
+
+	fail_capture(ignored, sizeof(ignored));
+	len = cgroup_address(sun, cgroup);
+	fail_restore(outer);
+	return len;
+}
+
 /* An abstract address is anybody's, a path may be. */
 static bool is_ours(int fd, pid_t *pid)
 {
@@ -87,15 +100,9 @@ static int listen_at(struct ask *ask, const struct sockaddr_un *sun, socklen_t l
 
 void ask_open(struct ask *ask, const char *cgroup)
 {
-	struct capture outer = fail_captured();
 	struct sockaddr_un sun;
-	char ignored[8];
-	socklen_t len;
 
-	fail_capture(ignored, sizeof(ignored));
-	len = cgroup_address(&sun, cgroup);
-	fail_restore(outer);
-	listen_at(ask, &sun, len);
+	listen_at(ask, &sun, try_address(&sun, cgroup));
 }
 
 int ask_open_path(struct ask *ask, const char *path)
@@ -309,15 +316,9 @@ int ask_connect(int fd)
 
 int ask_connect_for(int fd, const char *name, const char *cgroup)
 {
-	struct capture outer = fail_captured();
 	struct sockaddr_un sun;
-	char ignored[8];
-	socklen_t len;
 
-	fail_capture(ignored, sizeof(ignored));
-	len = cgroup_address(&sun, cgroup);
-	fail_restore(outer);
-	if (connect_to(fd, &sun, len))
+	if (connect_to(fd, &sun, try_address(&sun, cgroup)))
 		return check_ours(fd);
 	return fail(CK_NOTFOUND, "this ckctl is a process of what it is to stop, job %s, and nobody on this "
 		    "node can be asked to do that: it takes --checkpoint or --checkpoint-dir at its "
