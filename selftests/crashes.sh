@@ -15,8 +15,9 @@
 
 rounds=${1:-10}
 seed_random
-# No id of the job may be given to anybody else while it is dead.
-echo 4194304 >/proc/sys/kernel/pid_max
+# No id of the job may be given to anybody else while it is dead, as far as the
+# kernel has so many.
+echo 4194304 >/proc/sys/kernel/pid_max 2>/dev/null
 image=$images/mixed.ckpt
 injection=/sys/kernel/debug
 killed=0 late=0 failed=0 injected=0 made=0
@@ -210,6 +211,14 @@ broken_disk() {
 
 # ---- failing allocations, of ckctl and of what the module does in its name ----
 
+# A failed allocation can make 9p, which the root file system is on, lose track of its
+# handles: no open succeeds any more. Touched, a file is in memory instead.
+out_of_9p() {	# COMMAND…
+	local files
+	mapfile -t files < <(realpath "$@" /etc/ld.so.cache && ldd "$@" | grep -o '/[^ :]*' | xargs realpath)
+	touch "${files[@]}"
+}
+
 inject_setup() {
 	local f
 	for f in failslab fail_page_alloc; do
@@ -222,6 +231,7 @@ inject_setup() {
 	done
 	echo N >$injection/fail_page_alloc/ignore-gfp-highmem
 	echo 0 >$injection/fail_page_alloc/min-order
+	out_of_9p "$BASH" "$(type -P ckctl)"
 }
 
 inject_on() {

@@ -84,12 +84,12 @@ fifo_output() {
 	return 1
 }
 
-# What the job has mapped shared, and not open; its file is in no place for temporary ones.
+# What the job has mapped shared, and open for a moment at most; its file is in no place for temporary ones.
 mapped_start() { TMPDIR=/tmp job_start mapped mapped; }
 
 mapped_refused() {	# FILE TEXT
 	expect_status 3 ckctl restart "$images/mapped.ckpt" &&
-		says "$(job_dir mapped)/$1, which process .* had mapped, $2" "$work/stderr"
+		says "$(job_dir mapped)/$1\(, which process .* had mapped,\| of pid .*\) $2" "$work/stderr"
 }
 
 # Of then and of now: the program sees that they do not belong together.
