@@ -52,23 +52,19 @@ launch_all() {
 	job_await none ready && job_create none -q
 }
 
-# Started, with an image that must stay as it is; sets before.
+# Started, with an image that must stay as it is.
 ready() {	# KIND
 	job_await "$1" ready || return
 	if [ -e "$(job_dir "$1")/lacks" ]; then
 		skip "this kernel lacks it"
 		return
 	fi
-	cp -a "$images/none.ckpt" "$images/$1.ckpt" && before=$(image_sum "$1")
-}
-
-image_sum() {	# KIND
-	(cd "$images/$1.ckpt" && find . | LC_ALL=C sort && find . -type f -exec sha256sum {} + | LC_ALL=C sort)
+	cp -a "$images/none.ckpt" "$images/$1.ckpt"
 }
 
 unharmed() {	# KIND
-	if [ "$(image_sum "$1")" != "$before" ]; then
-		why "its image is another one now: $(ls -R "$images/$1.ckpt")"
+	if ! diff -r "$images/none.ckpt" "$images/$1.ckpt"; then
+		why "its image is another one now"
 		return 1
 	fi
 	runs_on "$1" && no_session
@@ -76,16 +72,18 @@ unharmed() {	# KIND
 
 # A task of the job, by pid and name, and the words.
 named() {	# KIND WORDS FILE
-	local pid='' name='' place=''
-	read -r pid name < <(grep -e "$2" "$3" | sed -nE 's/^(ckctl: )?(process|pid) ([0-9]+) \(([^)]*)\): .*/\3 \4/p')
-	[ -z "$pid" ] || place=$(cat "/proc/$pid/cgroup")
-	[[ $place == */ckpt-$1 && $(cat "/proc/$pid/comm") == "$name" ]] && return 0
+	local line place='' comm=''
+	line=$(grep -m 1 -e "$2" "$3")
+	if [[ $line =~ ^(ckctl: )?(process|pid)\ ([0-9]+)\ \(([^\)]*)\):\  ]]; then
+		place=$(</proc/"${BASH_REMATCH[3]}"/cgroup) comm=$(</proc/"${BASH_REMATCH[3]}"/comm)
+		[[ $place == */ckpt-$1 && $comm == "${BASH_REMATCH[4]}" ]] && return 0
+	fi
 	why "no sentence on a process of the job (in \"$place\") with \"$2\": $(cat "$3")"
 	return 1
 }
 
 is_refused() {	# KIND WORDS…
-	local kind=$1 words=${*:2} before
+	local kind=$1 words=${*:2}
 	ready "$kind" || return
 	expect_status 3 ckctl create "$kind" -q && named "$kind" "$words" "$work/stderr" && unharmed "$kind"
 }
@@ -94,7 +92,7 @@ is_refused() {	# KIND WORDS…
 json_list() { sed -n '/"obstacles": \[/,/\]/s/^    "\(.*\)",*$/\1/p' "$work/said"; }
 
 same_sentence() {
-	local before words="removed file .*/large .*at most 256"
+	local words="removed file .*/large .*at most 256"
 	ready large_file || return
 	expect_status 3 ckctl check large_file >"$work/said" && named large_file "$words" "$work/said" &&
 		expect_status 3 ckctl create large_file -q && unharmed large_file || return
@@ -103,7 +101,7 @@ same_sentence() {
 }
 
 all_named() {
-	local before words
+	local words
 	ready three || return
 	expect_status 3 ckctl check --json three >"$work/said" || return
 	for words in "a seccomp filter" "huge pages of hugetlbfs" "System V shared memory"; do
@@ -118,7 +116,7 @@ all_named() {
 
 # 300 processes with one each are more than the module keeps.
 counted() {
-	local before more
+	local more
 	ready many || return
 	expect_status 3 ckctl check many >"$work/said" && named many "huge pages of hugetlbfs" "$work/said" && unharmed many || return
 	more=$(sed -n 's/^there are \([0-9]*\) more, which are not named here$/\1/p' "$work/said")
@@ -128,7 +126,6 @@ counted() {
 }
 
 passing() {
-	local before
 	ready vfork_child || return
 	expect_status 3 ckctl check --json vfork_child >"$work/said" || return
 	json_list >"$work/list"

@@ -151,7 +151,7 @@ heard() {
 	case $line in
 	'ok '* | 'not ok '*)
 		cases=$((cases + 1))
-		what=$(sed -E 's/^(not )?ok *[0-9]* *-? *//' <<<"$line")
+		[[ $line =~ ^(not )?ok\ *[0-9]*\ *-?\ * ]] && what=${line#"${BASH_REMATCH[0]}"}
 		case $line in
 		*'# SKIP'*) skip "$name: ${what%% \# SKIP*}" "${what##*\# SKIP }" ;;
 		'not ok '*'# TODO'* | 'not ok '*'# XFAIL'*) skip "$name: $what" "known to fail" ;;

@@ -46,7 +46,7 @@ fi
 . "$(dirname "$self")/lib.sh"
 
 # chroot(2) is root's.
-thorough=(threads pids files tempfiles relaunch)
+thorough=(threads relaunch)
 programs=()
 for p in "${all_programs[@]}"; do
 	[[ " ${thorough[*]} chroots " == *" $p "* ]] || programs+=("$p")
