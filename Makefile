@@ -8,6 +8,7 @@ DESTDIR ?=
 # newest that has some, as on a build machine.
 KVER ?= $(shell scripts/build-module.sh --pick-release)
 MODULE = build/$(KVER)/ckpt.ko
+JOBS ?= $(shell nproc)
 # Names of tests for "make test"; arguments for the programs of bench and demo.
 T ?=
 ARGS ?=
@@ -43,11 +44,11 @@ module: ## build ckpt.ko for the running kernel, or for KVER=release
 
 tools: ## build ckctl
 	@mkdir -p build
-	flock build/.lock.tools $(MAKE) -C tools all
+	flock build/.lock.tools $(MAKE) -C tools -j$(JOBS) all
 
 selftests: ## build the test programs
 	@mkdir -p build
-	@[ ! -e selftests/Makefile ] || flock build/.lock.selftests $(MAKE) -C selftests all
+	@[ ! -e selftests/Makefile ] || flock build/.lock.selftests $(MAKE) -C selftests -j$(JOBS) all
 
 install: module tools ## install module, ckctl, srun_cr, library, manual page and completion (as root; DESTDIR, PREFIX)
 	install -D -m 0644 "$(MODULE)" "$(DESTDIR)/lib/modules/$(KVER)/extra/ckpt.ko"
@@ -111,7 +112,8 @@ lint: ## static checks: shellcheck, W=1, sparse, layout
 
 unit: ## unit tests of the tools
 	@mkdir -p build
-	flock build/.lock.tools $(MAKE) -C tools check
+	flock build/.lock.tools $(MAKE) -C tools -j$(JOBS) tests
+	$(MAKE) -C tools check
 
 bench: deps ## measure, side by side with CRIU; results in build/bench
 	@mkdir -p build/bench

@@ -4,8 +4,8 @@
 #   scripts/check.sh [--kernel K] [PART…]
 #
 # Run the checks: lint (static), unit (the tools' unit tests), vm (the tests
-# in a virtual machine) and slurm (some of those in a cluster), or the PARTs named. A part that fails does not stop
-# the others; the last line counts all their cases.
+# in a virtual machine) and slurm (some of those in a cluster), or the PARTs named.
+# A part that fails does not stop the others; the last line counts all their cases.
 set -uo pipefail
 # shellcheck source=scripts/lib.sh
 . "$(dirname "$0")/lib.sh"
@@ -55,16 +55,20 @@ part_slurm() {
 	scripts/cluster.sh run --timeout 900 -- /src/selftests/run-all.sh --dir slurm continue:node_off
 }
 
-log=$(mktemp)
-trap 'rm -f "$log"' EXIT
 passed=0 failed=0 skipped=0
-for part in "$@"; do
-	echo "# ---- $part"
-	start=$SECONDS
-	# One summary is enough: the parts' own are dropped.
-	"part_$part" | tee "$log" | sed -uE '/^[0-9]+ passed, [0-9]+ failed/d'
-	status=${PIPESTATUS[0]}
-	# Its own summary where it has one, else its lines.
+
+# Run a part; what it says goes to a file, and its status and time into others.
+run_part() {	# PART
+	local start=$SECONDS
+	echo "# ---- $1"
+	"part_$1" 2>&1 | tee "$logs/$1"
+	echo "${PIPESTATUS[0]} $((SECONDS - start))" >"$logs/$1.status"
+}
+
+# Its own summary where it has one, else its lines.
+count_part() {	# PART
+	local status took oks bad skips log=$logs/$1
+	read -r status took <"$log.status"
 	if [[ $(grep -E '[0-9]+ passed, [0-9]+ failed' "$log" | tail -n 1) =~ \
 		([0-9]+)\ passed,\ ([0-9]+)\ failed(,\ ([0-9]+)\ skipped)? ]]; then
 		oks=${BASH_REMATCH[1]} bad=${BASH_REMATCH[2]} skips=${BASH_REMATCH[4]:-0}
@@ -74,12 +78,34 @@ for part in "$@"; do
 		bad=$(grep -Ec '^not ok ' "$log")
 	fi
 	if [ "$bad" = 0 ] && [ "$status" != 0 ]; then
-		echo "not ok - $part: ended with status $status"
+		echo "not ok - $1: ended with status $status"
 		bad=1
 	fi
 	passed=$((passed + oks)) failed=$((failed + bad)) skipped=$((skipped + skips))
-	echo "# $part took $((SECONDS - start)) s"
+	echo "# $1 took $took s"
+}
+
+# One summary is enough: the parts' own are dropped.
+without_summary() { sed -uE '/^[0-9]+ passed, [0-9]+ failed/d'; }
+
+logs=$(mktemp -d)
+trap 'rm -rf "$logs"' EXIT
+beside=() alone=()
+for part in "$@"; do
+	case $part in
+	lint | unit) beside+=("$part") ;;
+	*) alone+=("$part") ;;
+	esac
 done
+# These take what processor time the virtual machines leave, and tell at the end.
+(
+	renice -n 19 "$BASHPID" >/dev/null
+	for part in "${beside[@]}"; do run_part "$part" >"$logs/$part.said"; done
+) &
+for part in "${alone[@]}"; do run_part "$part" | without_summary; done
+wait
+for part in "${beside[@]}"; do without_summary <"$logs/$part.said"; done
+for part in "$@"; do count_part "$part"; done
 summary="$passed passed, $failed failed"
 [ "$skipped" = 0 ] || summary+=", $skipped skipped"
 echo "$summary"
