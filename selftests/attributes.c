@@ -184,10 +184,13 @@ static void set_up(void)
 	wl_must(prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0));
 	wl_must(prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0));
 	wl_must(prctl(PR_SET_PDEATHSIG, SIGWINCH));
-	if (root)	/* locked, so that it is seen to come in the right order */
+	if (root) {	/* locked, so that it is seen to come in the right order */
 		wl_must(prctl(PR_SET_SECUREBITS, 0x3 | 1 << 6 | 1 << 7));
-	else
+		/* An ordinary user's would not be theirs to look at. */
+		wl_must(prctl(PR_SET_DUMPABLE, 0));
+	} else {
 		wl_must(prctl(PR_SET_KEEPCAPS, 1));
+	}
 	pthread_barrier_init(&barrier, NULL, NR);
 	for (int i = 0; i < NR - 1; i++)
 		wl_check(pthread_create(&t, NULL, run, (void *)(intptr_t)i) == 0, "no thread can be created");
@@ -216,6 +219,7 @@ static void verify(int secure)
 	wl_must(prctl(PR_GET_PDEATHSIG, &value));
 	wl_check(value == SIGWINCH, "the parent death signal is %d", value);
 	wl_check(prctl(PR_GET_SECUREBITS) == secure, "the secure bits are %#x", prctl(PR_GET_SECUREBITS));
+	wl_check(prctl(PR_GET_DUMPABLE) == !root, "dumpable is %d", prctl(PR_GET_DUMPABLE));
 	wl_check(getauxval(AT_PAGESZ) == 4096, "the auxiliary vector in memory changed");
 }
 

@@ -18,7 +18,7 @@ struct creds {
 	int nr_groups;
 	struct __user_cap_data_struct caps[2];
 	uint64_t bounding, ambient;
-	int no_new_privs;
+	int no_new_privs, dumpable;
 };
 
 static void look(struct creds *c)
@@ -35,6 +35,8 @@ static void look(struct creds *c)
 		c->ambient |= (uint64_t)prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_IS_SET, i, 0, 0) << i;
 	}
 	c->no_new_privs = wl_must(prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0));
+	/* Other ids make another of it, in a restart as well. */
+	c->dumpable = wl_must(prctl(PR_GET_DUMPABLE));
 }
 
 /* Less than root has, and each set another. */
@@ -46,6 +48,8 @@ static void set_up(void)
 	wl_must(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0));
 	if (geteuid() != 0)
 		return;
+	wl_must(setresgid(11, 12, 13));
+	wl_must(setresuid(0, 0, 1000));
 	wl_must(setgroups(3, (gid_t[]){ 4711, 4712, 815 }));
 	wl_must(prctl(PR_CAPBSET_DROP, CAP_SYS_BOOT));
 	caps[0].permitted = 1U << CAP_KILL | 1U << CAP_CHOWN | 1U << CAP_SETGID;
@@ -73,6 +77,7 @@ static void verify(const struct creds *was)
 	wl_check(now.bounding == was->bounding, "the bounding set is %#jx", (uintmax_t)now.bounding);
 	wl_check(now.ambient == was->ambient, "the ambient set is %#jx", (uintmax_t)now.ambient);
 	wl_check(now.no_new_privs == was->no_new_privs, "no_new_privs is %d", now.no_new_privs);
+	wl_check(now.dumpable == was->dumpable, "dumpable is %d", now.dumpable);
 }
 
 int main(int argc, char **argv)

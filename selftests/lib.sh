@@ -43,7 +43,8 @@ pause_us() { read -r -t "$(($1 / 1000000)).$(printf %06d $(($1 % 1000000)))" -u 
 finish() {
 	local d
 	for d in "$cgroup_here"/ckpt-*/; do
-		[ ! -d "$d" ] || job_cleanup "$(basename "${d%/}" | sed 's/^ckpt-//')"
+		d=${d%/}
+		[ ! -d "$d" ] || job_cleanup "${d##*/ckpt-}"
 	done
 	rm -rf "$work"
 	tap_end
@@ -123,7 +124,7 @@ job_kill() {	# NAME
 
 # To be as at the time of the checkpoint, where the talk with us is concerned.
 job_rewind() {	# NAME
-	(cd "$(job_dir "$1")" && rm -rf stop passed ask answer failed)
+	(cd "$(job_dir "$1")" && rm -rf stop passed ask answer failing failed)
 }
 
 job_create() {	# NAME [OPTION…]

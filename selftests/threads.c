@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * Threads: ids, names, thread-local storage, mutexes and condition variables
- * between them, a robust mutex whose owner ends after the restart, and joining
- * threads (clear_child_tid) that were created before it.
+ * between them, a robust mutex whose owner ends after the restart, joining
+ * threads (clear_child_tid) that were created before it, and rseq.
  */
 #include <pthread.h>
+#include <sched.h>
 #include <sys/prctl.h>
+#include <sys/rseq.h>
 #include <sys/syscall.h>
 #include "workload.h"
 
@@ -25,6 +27,26 @@ static bool stop;
 static pthread_mutex_t robust;
 static _Thread_local uint64_t mine[512];
 
+/* The kernel keeps the number of the processor there, as long as it knows of it. */
+static void check_rseq(unsigned int n)
+{
+	const volatile struct rseq *r = (void *)((char *)__builtin_thread_pointer() + __rseq_offset);
+	cpu_set_t all, one;
+
+	if (!__rseq_size)
+		return;
+	wl_must(sched_getaffinity(0, sizeof(all), &all));
+	for (unsigned int cpu = 0; cpu < CPU_SETSIZE; cpu++) {
+		if (!CPU_ISSET(cpu, &all))
+			continue;
+		CPU_ZERO(&one);
+		CPU_SET(cpu, &one);
+		wl_must(sched_setaffinity(0, sizeof(one), &one));
+		wl_check(r->cpu_id == cpu, "thread %u is on processor %u, rseq says %u", n, cpu, r->cpu_id);
+	}
+	wl_must(sched_setaffinity(0, sizeof(all), &all));
+}
+
 static void check_self(const struct worker *w, unsigned int n)
 {
 	char name[16], expect[16];
@@ -36,6 +58,7 @@ static void check_self(const struct worker *w, unsigned int n)
 	wl_must(prctl(PR_GET_NAME, name));
 	wl_check(strcmp(name, expect) == 0, "thread %u has the name \"%s\"", n, name);
 	wl_verify(mine, sizeof(mine), 100 + n, "thread-local storage");
+	check_rseq(n);
 }
 
 static void *work(void *arg)

@@ -19,6 +19,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -64,6 +65,9 @@ static inline __attribute__((noreturn, format(printf, 1, 2))) void wl_fail(const
 			n = 0;	/* the exit status still tells */
 		close(fd);
 		rename(wl_path("failing"), strcpy((char[PATH_MAX]){ 0 }, wl_path("failed")));
+	} else {
+		/* Another thread is just saying why, which would end with us. */
+		poll(NULL, 0, 1000);
 	}
 	_exit(1);
 }

@@ -3,23 +3,15 @@
 #include "kinds.h"
 
 #include <elf.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <linux/ckpt_image.h>
 #include <signal.h>
 #include <stdint.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/user.h>
 
 unsigned int nr_changed;
-
-#define SET(to, value)					\
-	do {						\
-		if ((to) != (value)) {			\
-			(to) = (value);			\
-			nr_changed++;			\
-		}					\
-	} while (0)
 
 static enum verdict drop(void *payload, uint64_t *len)
 {
@@ -59,6 +51,21 @@ static enum verdict no_gs_base(void *payload, uint64_t *len)
 	return KEEP;
 }
 
+/* What was to go on sleeping ends with EINTR, as after any other stop. */
+static enum verdict no_system_calls(void *payload, uint64_t *len)
+{
+	struct user_regs_struct *r = payload;
+	long code = -(long)r->rax;
+
+	(void)len;
+	/* ERESTARTSYS to ERESTART_RESTARTBLOCK of the kernel's linux/errno.h */
+	if ((long)r->orig_rax >= 0 && code >= 512 && code <= 516) {
+		SET(r->rax, (unsigned long long)-EINTR);
+		r->orig_rax = ~0ULL;
+	}
+	return KEEP;
+}
+
 static enum verdict no_sigmask(void *payload, uint64_t *len)
 {
 	(void)len;
@@ -91,6 +98,32 @@ static enum verdict no_clear_child_tid(void *payload, uint64_t *len)
 	return KEEP;
 }
 
+static enum verdict no_rseq(void *payload, uint64_t *len)
+{
+	struct ckpt_rec_thread *t = payload;
+
+	(void)len;
+	SET(t->rseq_addr, 0);
+	t->rseq_len = t->rseq_sig = 0;
+	return KEEP;
+}
+
+static enum verdict no_pdeath_signal(void *payload, uint64_t *len)
+{
+	(void)len;
+	SET(((struct ckpt_rec_thread *)payload)->pdeath_signal, 0);
+	return KEEP;
+}
+
+static enum verdict no_mce_policy(void *payload, uint64_t *len)
+{
+	struct ckpt_rec_thread *t = payload;
+
+	(void)len;
+	SET(t->flags, t->flags & ~(CKPT_THREAD_MCE_EARLY | CKPT_THREAD_MCE_LATE));
+	return KEEP;
+}
+
 static enum verdict no_name(void *payload, uint64_t *len)
 {
 	struct ckpt_rec_thread *t = payload;
@@ -116,23 +149,14 @@ static enum verdict no_content(void *payload, uint64_t *len)
 	return KEEP;
 }
 
-/* Group leaders inside a session join that session's own group. */
+/* All groups inside a session but its own, with leaders or without. */
 static enum verdict no_groups(void *payload, uint64_t *len)
 {
 	struct ckpt_rec_process *p = payload;
 
 	(void)len;
-	if (p->pgid == p->pid && p->sid != p->pid)
+	if (p->sid != p->pid)
 		SET(p->pgid, p->sid);
-	return KEEP;
-}
-
-static enum verdict no_advice(void *payload, uint64_t *len)
-{
-	struct ckpt_rec_vma *v = payload;
-
-	(void)len;
-	SET(v->flags, v->flags & ~(uint32_t)(CKPT_VMA_ADVICE | MAP_LOCKED));
 	return KEEP;
 }
 
@@ -254,6 +278,42 @@ static enum verdict no_capabilities(void *payload, uint64_t *len)
 	return KEEP;
 }
 
+static enum verdict no_bounding_set(void *payload, uint64_t *len)
+{
+	(void)len;
+	/* All capabilities of Linux 6.1. */
+	SET(((struct ckpt_rec_cred *)payload)->cap_bnd, (1ULL << 41) - 1);
+	return KEEP;
+}
+
+/* The effective ones for all. */
+static enum verdict no_user_ids(void *payload, uint64_t *len)
+{
+	struct ckpt_rec_cred *c = payload;
+
+	(void)len;
+	SET(c->uid, c->euid);
+	SET(c->suid, c->euid);
+	return KEEP;
+}
+
+static enum verdict no_group_ids(void *payload, uint64_t *len)
+{
+	struct ckpt_rec_cred *c = payload;
+
+	(void)len;
+	SET(c->gid, c->egid);
+	SET(c->sgid, c->egid);
+	return KEEP;
+}
+
+static enum verdict no_securebits(void *payload, uint64_t *len)
+{
+	(void)len;
+	SET(((struct ckpt_rec_process *)payload)->securebits, 0);
+	return KEEP;
+}
+
 static enum verdict no_oom_score(void *payload, uint64_t *len)
 {
 	(void)len;
@@ -301,6 +361,25 @@ static enum verdict no_policy(void *payload, uint64_t *len)
 	(void)len;
 	SET(s->policy, 0);
 	s->rt_priority = 0;
+	return KEEP;
+}
+
+static enum verdict no_io_priority(void *payload, uint64_t *len)
+{
+	(void)len;
+	SET(((struct ckpt_rec_sched *)payload)->ioprio, 0);
+	return KEEP;
+}
+
+/* All processors. */
+static enum verdict no_affinity(void *payload, uint64_t *len)
+{
+	struct ckpt_rec_sched *s = payload;
+	uint8_t *cpus = (uint8_t *)(s + 1);
+
+	(void)len;
+	for (uint32_t i = 0; i < s->cpus_len; i++)
+		SET(cpus[i], 0xff);
 	return KEEP;
 }
 
@@ -391,10 +470,14 @@ const struct kind kinds[] = {
 	{ "xstate", CKPT_REC_XSTATE, no_xstate },
 	{ "registers", CKPT_REC_REGS, no_registers },
 	{ "gs-base", CKPT_REC_REGS, no_gs_base },
+	{ "system-calls", CKPT_REC_REGS, no_system_calls },
 	{ "sigmask", CKPT_REC_THREAD, no_sigmask },
 	{ "altstack", CKPT_REC_THREAD, no_altstack },
 	{ "robust-list", CKPT_REC_THREAD, no_robust_list },
 	{ "clear-child-tid", CKPT_REC_THREAD, no_clear_child_tid },
+	{ "rseq", CKPT_REC_THREAD, no_rseq },
+	{ "pdeath-signal", CKPT_REC_THREAD, no_pdeath_signal },
+	{ "mce-policy", CKPT_REC_THREAD, no_mce_policy },
 	{ "name", CKPT_REC_THREAD, no_name },
 	{ "timeouts", CKPT_REC_THREAD, no_restart },
 	{ "sigactions", CKPT_REC_SIGACTIONS, no_content },
@@ -402,7 +485,6 @@ const struct kind kinds[] = {
 	{ "itimers", CKPT_REC_ITIMERS, no_content },
 	{ "posix-timers", CKPT_REC_POSIX_TIMER, drop },
 	{ "process-groups", CKPT_REC_PROCESS, no_groups },
-	{ "advice", CKPT_REC_VMA, no_advice },
 	{ "offsets", CKPT_REC_FILE, no_offset },
 	{ "file-flags", CKPT_REC_FILE, no_flags },
 	{ "cloexec", CKPT_REC_FD, no_cloexec },
@@ -418,6 +500,10 @@ const struct kind kinds[] = {
 	{ "groups", CKPT_REC_CRED, no_groups_of_user },
 	{ "no-new-privs", CKPT_REC_CRED, no_new_privs },
 	{ "capabilities", CKPT_REC_CRED, no_capabilities },
+	{ "bounding-set", CKPT_REC_CRED, no_bounding_set },
+	{ "user-ids", CKPT_REC_CRED, no_user_ids },
+	{ "group-ids", CKPT_REC_CRED, no_group_ids },
+	{ "securebits", CKPT_REC_PROCESS, no_securebits },
 	{ "oom-score", CKPT_REC_PROCESS, no_oom_score },
 	{ "stops", CKPT_REC_PROCESS, no_stop },
 	{ "subreaper", CKPT_REC_PROCESS, no_subreaper },
@@ -425,6 +511,8 @@ const struct kind kinds[] = {
 	{ "personality", CKPT_REC_THREAD, no_personality },
 	{ "timer-slack", CKPT_REC_THREAD, no_slack },
 	{ "policy", CKPT_REC_SCHED, no_policy },
+	{ "io-priority", CKPT_REC_SCHED, no_io_priority },
+	{ "affinity", CKPT_REC_SCHED, no_affinity },
 	{ "seals", CKPT_REC_FILE, no_seals },
 	{ "locks", CKPT_REC_LOCK, drop },
 	{ "streams", CKPT_REC_FILE, no_roles },

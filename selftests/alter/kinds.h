@@ -17,8 +17,16 @@ struct kind {
 };
 
 /* The last has no name; one that is about several types has a row for each. */
-extern const struct kind kinds[];
+extern const struct kind kinds[], memory_kinds[];
 
 extern unsigned int nr_changed;		/* by all of them */
+
+#define SET(to, value)					\
+	do {						\
+		if ((to) != (value)) {			\
+			(to) = (value);			\
+			nr_changed++;			\
+		}					\
+	} while (0)
 
 #endif

@@ -7,7 +7,7 @@
  *	alter kinds			list the kinds
  *
  * An image without a kind is what a restart that does not restore that kind would
- * work on: neutral values instead of the saved ones.  So controls.sh shows that a
+ * work on: neutral values instead of the saved ones.  So cr.sh shows that a
  * selftest notices, with the very ckctl and ckpt.ko that are tested.
  *
  * Exit status 1: there was nothing of that kind in the image.
@@ -46,6 +46,9 @@ static const struct page_kind {
  * started anew is not there. */
 #define SHARING "sharing"
 #define RELAUNCH "relaunch"
+
+static const struct kind *const tables[] = { kinds, memory_kinds };
+#define NR_TABLES (sizeof(tables) / sizeof(tables[0]))
 
 /* ---- files in memory ---- */
 
@@ -233,6 +236,7 @@ static void change_pages(const struct blob *records, struct blob *index,
 static bool apply(const char *name, const struct blob *records, struct blob *changed,
 		  struct blob *index, uint32_t generation)
 {
+	const struct kind *kind;
 	size_t i;
 
 	for (i = 0; i < sizeof(page_kinds) / sizeof(page_kinds[0]); i++)
@@ -242,9 +246,11 @@ static bool apply(const char *name, const struct blob *records, struct blob *cha
 			changed->len = records->len;
 			return true;
 		}
-	for (i = 0; kinds[i].name; i++)
-		if (strcmp(kinds[i].name, name) == 0) {
-			change_records(records, changed, &kinds[i]);
+	for (i = 0; i < NR_TABLES; i++)
+		for (kind = tables[i]; kind->name; kind++) {
+			if (strcmp(kind->name, name) != 0)
+				continue;
+			change_records(records, changed, kind);
 			return true;
 		}
 	if (strcmp(name, SHARING) == 0)
@@ -332,12 +338,14 @@ static int sum_manifest(int dir)
 
 int main(int argc, char **argv)
 {
+	const struct kind *kind;
 	size_t i;
 	int dir;
 
 	if (argc == 2 && strcmp(argv[1], "kinds") == 0) {
-		for (i = 0; kinds[i].name; i++)
-			puts(kinds[i].name);
+		for (i = 0; i < NR_TABLES; i++)
+			for (kind = tables[i]; kind->name; kind++)
+				puts(kind->name);
 		for (i = 0; i < sizeof(page_kinds) / sizeof(page_kinds[0]); i++)
 			puts(page_kinds[i].name);
 		puts(SHARING);

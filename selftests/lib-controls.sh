@@ -1,16 +1,9 @@
-#!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# timeout=900
-# shellcheck disable=SC2317 # check() calls the functions
+# shellcheck shell=bash disable=SC2154 # variables of lib.sh
 #
-#   selftests/controls.sh [PROGRAM…]
-#
-# Controls: each selftest fails when what it is there for is not restored. It is
-# restarted from an image out of which alter has taken one kind; it must not pass.
-# Each row of ckctl's own table of what is saved must be among the kinds.
-
-# shellcheck source=selftests/lib.sh
-. "$(dirname "$0")/lib.sh"
+# Controls, for cr.sh: each program fails when what it is there for is not restored.
+# It is restarted from an image out of which alter has taken one kind; it must not
+# pass. Each row of ckctl's own table of what is saved must be among the kinds.
 
 alter=$bin/alter
 controls=(	# PROGRAM KIND ROW, "-" where ckctl's table has none
@@ -20,8 +13,20 @@ controls=(	# PROGRAM KIND ROW, "-" where ckctl's table has none
 	"threads name -"
 	"threads robust-list -"
 	"threads clear-child-tid -"
+	"threads rseq -"
 	"memory memory memory"
-	"advice advice memory"
+	"advice mlock memory"
+	"advice mlock-onfault memory"
+	"advice lock-future memory"
+	"advice growsdown memory"
+	"advice mergeable memory"
+	"advice sequential memory"
+	"advice random memory"
+	"advice dontfork memory"
+	"advice wipeonfork memory"
+	"advice dontdump memory"
+	"advice hugepage memory"
+	"advice nohugepage memory"
 	"shm shm shared memory"
 	"signals sigactions signals"
 	"signals sigqueue signals"
@@ -30,6 +35,8 @@ controls=(	# PROGRAM KIND ROW, "-" where ckctl's table has none
 	"timers itimers timers"
 	"timers posix-timers timers"
 	"pids process-groups -"
+	"orphans process-groups -"
+	"exited_main descriptors descriptors"
 	"zombies zombies -"
 	"stopped stops -"
 	"attributes oom-score attributes"
@@ -38,6 +45,18 @@ controls=(	# PROGRAM KIND ROW, "-" where ckctl's table has none
 	"attributes timer-slack attributes"
 	"attributes nice sched"
 	"attributes policy sched"
+	"attributes io-priority sched"
+	"attributes affinity sched"
+	"attributes pdeath-signal attributes"
+	"attributes mce-policy attributes"
+	"attributes securebits attributes"
+	"attributes dumpable memory"
+	"attributes coredump-filter memory"
+	"attributes thp-disable memory"
+	"attributes exe memory"
+	"attributes arguments memory"
+	"attributes environment memory"
+	"attributes auxv memory"
 	"files offsets files"
 	"files sharing descriptors"
 	"files file-flags files"
@@ -63,15 +82,16 @@ controls=(	# PROGRAM KIND ROW, "-" where ckctl's table has none
 	"creds groups cred"
 	"creds no-new-privs cred"
 	"creds capabilities cred"
+	"creds bounding-set cred"
+	"creds user-ids cred"
+	"creds group-ids cred"
+	"creds dumpable memory"
 	"syscalls timeouts -"
+	"syscalls system-calls -"
+	"fragile system-calls -"
 	"relaunch relaunch clients of job steps"
 )
 hang_s=$((6 * ${TIMEOUT_FACTOR:-1}))	# a program that hangs has not passed either
-
-image_of() {	# PROGRAM
-	# What changes after the checkpoint is to be brought back.
-	job_start "$1" "$1" && job_works "$1" && job_create "$1" && job_works "$1" && job_kill "$1"
-}
 
 # What the job says within its time; sets verdict.
 judge() {	# NAME
@@ -98,12 +118,13 @@ judge() {	# NAME
 	done
 }
 
-control() {	# PROGRAM KIND
+# Restarted from its image, without KIND if there is one; sets verdict.
+restarted_without() {	# PROGRAM [KIND]
 	local copy=$work/control.ckpt
 	[ -d "$images/$1.ckpt" ] || { why "there is no image"; return 1; }
 	rm -rf "$copy"
 	cp -a "$images/$1.ckpt" "$copy"
-	if ! "$alter" "$copy" without "$2"; then
+	if [ $# -gt 1 ] && ! "$alter" "$copy" without "$2"; then
 		why "the program holds nothing of this kind: no test of it"
 		return 1
 	fi
@@ -115,13 +136,27 @@ control() {	# PROGRAM KIND
 	job_cleanup "$1"
 	wait "$keeper" 2>/dev/null
 	cat "$work/stderr"
-	if ! grep -q '^restarted' "$work/stderr"; then
-		why "it was not restarted at all: $(cat "$work/stderr")"
-		return 1
-	fi
-	[ "$verdict" != passes ] && return
-	why "the program passes without it"
+	grep -q '^restarted' "$work/stderr" && return
+	why "it was not restarted at all: $(cat "$work/stderr")"
 	return 1
+}
+
+control() {	# PROGRAM KIND
+	restarted_without "$@" || return
+	told=$verdict
+	case $verdict in
+	passes)
+		why "the program passes without it"
+		return 1
+		;;
+	hangs)
+		# With it, it does not in the same time.
+		restarted_without "$1" || return
+		[ "$verdict" = passes ] && return
+		why "with all of it, it $verdict"
+		return 1
+		;;
+	esac
 }
 
 # A line, and no end of file before all is over.
@@ -175,24 +210,23 @@ all_rows() {
 	[ ! -s "$reason" ] && [ "$(table_rows | wc -l)" -ge 5 ]
 }
 
-before=
-for c in "${controls[@]}"; do
-	read -r program kind row <<<"$c"
-	[ $# = 0 ] || [[ " $* " == *" $program "* ]] || continue
-	if [ "$program" != "$before" ]; then
-		check "$program: an image" image_of "$program"
-		before=$program
-	fi
-	verdict=
-	check "$program fails without $kind" control "$program" "$kind"
-	[ -z "$verdict" ] || echo "# it $verdict"
-done
-if [ $# = 0 ] || [[ " $* " == *" streams "* ]]; then
+run_controls() {	# PROGRAM, of which there is an image
+	local c program kind row
+	for c in "${controls[@]}"; do
+		read -r program kind row <<<"$c"
+		[ "$program" = "$1" ] || continue
+		told=
+		check "$program fails without $kind" control "$program" "$kind"
+		[ -z "$told" ] || echo "# it $told"
+	done
+}
+
+# What no program is there for.
+run_common_controls() {
 	check "streams of the second launch" streams
 	job_cleanup streams
 	check "streams fail without streams" streams streams
 	echo "# it $verdict"
 	job_cleanup streams
-fi
-[ $# -gt 0 ] || check "each row of the table has a control" all_rows
-finish
+	check "each row of the table has a control" all_rows
+}
