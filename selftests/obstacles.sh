@@ -59,6 +59,7 @@ ready() {	# KIND
 		skip "this kernel lacks it"
 		return
 	fi
+	rm -rf "$images/$1.ckpt"
 	cp -a "$images/none.ckpt" "$images/$1.ckpt"
 }
 
