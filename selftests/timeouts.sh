@@ -95,13 +95,34 @@ timers_restarted() {
 	job_restart countdown && job_works countdown && job_end countdown
 }
 
+# As after a reboot: clocks that begin with it show less than at the checkpoint. (The
+# module, which is in no namespace, has but the time that is left of timers.)
+rebooted() {	# FUNCTION ARG…
+	local shift_s rc=0
+	shift_s=$(($(now_ms) / 1000 - 5))
+	unshare --time --fork true 2>/dev/null || { skip "this kernel has no time namespaces"; return; }
+	ckctl() {
+		case $1 in
+		restart) unshare --time --fork --monotonic -$shift_s --boottime -$shift_s "$(type -P ckctl)" "$@" ;;
+		*) command ckctl "$@" ;;
+		esac
+	}
+	"$@" || rc=$?
+	unset -f ckctl
+	return $rc
+}
+
 check "timeouts: under one checkpoint after the other" with_time_enough under_checkpoints timeouts 0
 job_cleanup timeouts
 check "timeouts: restarted" with_time_enough after_restart timeouts
+job_cleanup timeouts
+check "timeouts: restarted after a reboot" with_time_enough rebooted after_restart timeouts
 job_cleanup timeouts
 # Their descriptors are refused, after the job was stopped for a moment.
 check "timeouts: under checkpoints that are refused" with_time_enough under_checkpoints refused "0 3" socket
 job_cleanup refused
 check "timers: run from the restart's end on" timers_restarted
 job_cleanup countdown
+check "timer descriptors: restarted after a reboot" rebooted restarted events
+job_cleanup events
 finish
