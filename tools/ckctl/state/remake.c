@@ -77,12 +77,16 @@ static int set_time(const struct make *m)
 	return futimens(m->fd, times);
 }
 
-/* With its time: who meets it by its name takes it for what it was. */
+/* With its time, and its mode unless that kept its user out: who meets it by its name
+ * takes it for what it was. */
 static int fill(void *arg)
 {
 	const struct make *m = arg;
+	mode_t mode = m->shm->rec->mode & 0777;
 	int rc = shm_fill(m->r, m->shm, m->fd);
 
+	if (!rc && (mode & 0600) == 0600)
+		rc = fchmod(m->fd, mode);
 	return rc ? rc : set_time(m);
 }
 
