@@ -147,7 +147,10 @@ at_once() {
 		touch passed
 	END
 	chmod +x "$bin/both"
-	job_start both both && asks both made && [ "$(grep -c '^made' both/answered)" = 2 ] && job_end both
+	job_start both both && asks both made || return
+	[ "$(grep -c '^made' both/answered)" = 2 ] && job_end both && return
+	why "the two were answered: $(cat both/answered both.out)"
+	return 1
 }
 
 nobody() {
