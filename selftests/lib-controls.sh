@@ -91,13 +91,12 @@ controls=(	# PROGRAM KIND ROW, "-" where ckctl's table has none
 	"fragile system-calls -"
 	"relaunch relaunch clients of job steps"
 )
-hang_s=$((6 * ${TIMEOUT_FACTOR:-1}))	# a program that hangs has not passed either
 
-# What the job says within its time; sets verdict.
-judge() {	# NAME
+# What the job says within so many seconds; sets verdict.
+judge() {	# NAME SECONDS
 	local dir tries
 	dir=$(job_dir "$1") verdict=hangs
-	for ((tries = 0; tries < hang_s * 5; tries++)); do
+	for ((tries = 0; tries < $2 * 5; tries++)); do
 		if [ -e "$dir/failed" ]; then
 			verdict="says: $(cat "$dir/failed")"
 		elif [ -e "$dir/passed" ]; then
@@ -119,12 +118,12 @@ judge() {	# NAME
 }
 
 # Restarted from its image, without KIND if there is one; sets verdict.
-restarted_without() {	# PROGRAM [KIND]
+restarted_without() {	# PROGRAM SECONDS [KIND]
 	local copy=$work/control.ckpt
 	[ -d "$images/$1.ckpt" ] || { why "there is no image"; return 1; }
 	rm -rf "$copy"
 	cp -a "$images/$1.ckpt" "$copy"
-	if [ $# -gt 1 ] && ! "$alter" "$copy" without "$2"; then
+	if [ $# -gt 2 ] && ! "$alter" "$copy" without "$3"; then
 		why "the program holds nothing of this kind: no test of it"
 		return 1
 	fi
@@ -132,7 +131,7 @@ restarted_without() {	# PROGRAM [KIND]
 	touch "$(job_dir "$1")/ask"
 	ckctl restart --force "$copy" --name="$1" >>"$work/out" 2>"$work/stderr" &
 	keeper=$!
-	judge "$1"
+	judge "$1" "$2"
 	job_cleanup "$1"
 	wait "$keeper" 2>/dev/null
 	cat "$work/stderr"
@@ -142,21 +141,23 @@ restarted_without() {	# PROGRAM [KIND]
 }
 
 control() {	# PROGRAM KIND
-	restarted_without "$@" || return
-	told=$verdict
-	case $verdict in
-	passes)
-		why "the program passes without it"
-		return 1
-		;;
-	hangs)
-		# With it, it does not in the same time.
-		restarted_without "$1" || return
-		[ "$verdict" = passes ] && return
-		why "with all of it, it $verdict"
-		return 1
-		;;
-	esac
+	local seconds
+	for seconds in 6 20 60; do
+		seconds=$((seconds * ${TIMEOUT_FACTOR:-1}))
+		restarted_without "$1" $seconds "$2" || return
+		told=$verdict
+		if [ "$told" = passes ]; then
+			why "the program passes without it"
+			return 1
+		fi
+		[ "$told" = hangs ] || return 0
+		# That counts if with all of it, it does not in the same time.
+		restarted_without "$1" $seconds || return
+		[ "$verdict" != passes ] || return 0
+		[ "$verdict" = hangs ] || break
+	done
+	why "with all of it, it $verdict"
+	return 1
 }
 
 # A line, and no end of file before all is over.
