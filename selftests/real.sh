@@ -99,7 +99,8 @@ checkpoint_once() {	# NAME
 	return $rc
 }
 
-# In the moment in which libc asks for nscd, a program has a socket.
+# A program may have a socket for a moment, as libc does to ask for nscd. One that
+# stays is refused the second time as well.
 checkpoint() {	# NAME
 	local rc=0
 	checkpoint_once "$1" || rc=$?

@@ -4,7 +4,8 @@
  * then given its name, which nothing else may have; after that its descriptions are
  * opened by that name, so that the job sees no other.  From there to the end of
  * the restart a few moments are left in which SIGKILL leaves it behind, as it was
- * at the checkpoint: the next restart takes it for the file that it is.
+ * at the checkpoint, but for a mode that kept its own user out: the next restart takes
+ * it for the file that it is.
  */
 #include "remake.h"
 
