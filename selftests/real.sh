@@ -79,7 +79,7 @@ stage_in() {	# NAME
 }
 
 # Frozen by us before, it stays so until the files are copied.
-checkpoint_once() {	# NAME
+checkpoint() {	# NAME
 	local rc=0 cgroup pid
 	cgroup=$(job_cgroup "$1")
 	if [ "$1" = sqlite ]; then
@@ -97,16 +97,6 @@ checkpoint_once() {	# NAME
 	done 2>/dev/null
 	[ $rc = 0 ] || why "a checkpoint $(($(milliseconds) - began)) ms after the start was refused ($rc): $(cat "$work/stderr")"
 	return $rc
-}
-
-# A program may have a socket for a moment, as libc does to ask for nscd. One that
-# stays is refused the second time as well.
-checkpoint() {	# NAME
-	local rc=0
-	checkpoint_once "$1" || rc=$?
-	[ $rc = 3 ] && grep -q "is a socket" "$work/stderr" || return $rc
-	: >"$reason"
-	checkpoint_once "$1"
 }
 
 # ---- one program ----
@@ -140,6 +130,10 @@ restart_job() {	# NAME
 	began=$(milliseconds)
 }
 
+has_ended() {	# NAME
+	[ -z "$(cat "$(job_cgroup "$1")/cgroup.procs" 2>/dev/null)" ]
+}
+
 disturbed() {	# PROGRAM
 	local name=${1%.*} all m moments made=0 status=0
 	[ -s "$work/$name.reference" ] || { why "there is no reference"; return 1; }
@@ -153,11 +147,8 @@ disturbed() {	# PROGRAM
 	random_moments $nr_checkpoints 10 75 "$all"
 	for m in "${moments[@]}"; do
 		until_moment "$m" || break
-		if ! checkpoint "$name"; then
-			# It may have come to its end just then.
-			[ -z "$(cat "$(job_cgroup "$name")/cgroup.procs" 2>/dev/null)" ] || return
-			break
-		fi
+		# It may have come to its end just then.
+		checkpoint "$name" || { has_ended "$name" || return; break; }
 		made=$((made + 1))
 	done
 	[ $made -gt 0 ] || { why "it ended before the first checkpoint: $(tail -n 5 "$work/$name.out")"; return 1; }
@@ -166,9 +157,13 @@ disturbed() {	# PROGRAM
 	kill_job "$name" && restart_job "$name" || return
 	# The second life is shorter by what the first had done.
 	random_moments 1 10 30 "$all"
-	if until_moment "${moments[0]}" && [ -s "$(job_cgroup "$name")/cgroup.procs" ] && checkpoint "$name"; then
-		made=$((made + 1))
-		kill_job "$name" && restart_job "$name" || return
+	if until_moment "${moments[0]}" && ! has_ended "$name"; then
+		if checkpoint "$name"; then
+			made=$((made + 1))
+			kill_job "$name" && restart_job "$name" || return
+		else
+			has_ended "$name" || return
+		fi
 	fi
 	wait "$keeper" || status=$?
 	cat "$work/stderr"
