@@ -212,6 +212,19 @@ restless() {
 		job_works restless && job_end restless
 }
 
+# Each meets the socket one time in four.
+sockets() {
+	local n
+	job_start sockets sockets || return
+	for ((n = 0; n < 12; n++)); do
+		job_create sockets -q || return
+	done
+	job_rewind sockets
+	touch "$(job_dir sockets)/keep"
+	job_works sockets && refused 3 "is a socket" ckctl create sockets && runs_on sockets &&
+		image_proved "$images/sockets.ckpt" && job_end sockets
+}
+
 nothing_left() {
 	local left
 	left=$(ls -d "$cgroup_here"/ckpt-*/ 2>/dev/null)
@@ -249,5 +262,7 @@ check "a program that is gone, or replaced" program_changed
 job_cleanup threads
 check "a job that forks, execs and ends threads all the time" restless
 job_cleanup restless
+check "a job with a socket: for a moment, or one that stays" sockets
+job_cleanup sockets
 check "nothing is left behind" nothing_left
 finish

@@ -29,6 +29,7 @@ struct checkpoint {
 	size_t early_room;		/* for the rehearsal */
 	struct progress *progress;
 	bool held;			/* the job stands still until all is written */
+	const struct proc *unreadable;	/* in dump: whose memory we may not read */
 	bool fleeting;			/* what failed may not fail again */
 	uint64_t index_pos;		/* of a stream: where the next run goes */
 };
@@ -49,6 +50,9 @@ int checkpoint_gone(struct checkpoint *c, int err, const char *what, pid_t pid);
 int prove(struct checkpoint *c);
 /* Their status is read: whose image it is may have all of their memory. */
 int prove_owner(const struct checkpoint *c);
+
+/* moment.c: thawed; does what stood against it no longer do so, now or in a moment? */
+bool moment_is_over(const struct checkpoint *c);
 
 /* save.c: all frozen, the contents of files that are to be in the image; only looked at
  * when there will be none. */

@@ -224,6 +224,7 @@ bool checkpoint_end(struct checkpoint *c)
 		return false;
 	/* First of all: whatever is still frozen runs on. */
 	nl_end(c->nl);
+	fleeting = c->fleeting || moment_is_over(c);
 	image_abort(c->writer);
 	nlmsg_free(c->snapshot);
 	nlmsg_free(c->thaw);
@@ -239,7 +240,6 @@ bool checkpoint_end(struct checkpoint *c)
 	if (c->cgroup_fd >= 0)
 		close(c->cgroup_fd);
 	c->res->duration_ns = checkpoint_now_ns() - c->group->start_ns;
-	fleeting = c->fleeting;
 	free(c);
 	return fleeting;
 }

@@ -103,8 +103,11 @@ static int open_again(struct checkpoint *c, struct proc *procs, size_t nr)
 		if (p->mem_fd >= 0)
 			close(p->mem_fd);
 		p->mem_fd = openat(p->dir_fd, "mem", O_RDONLY | O_CLOEXEC);
-		if (p->mem_fd < 0)
-			return checkpoint_gone(c, errno, "you may not read the memory of", p->pid);
+		if (p->mem_fd >= 0)
+			continue;
+		if (errno == EACCES || errno == EPERM)
+			c->unreadable = p;
+		return checkpoint_gone(c, errno, "you may not read the memory of", p->pid);
 	}
 	return CK_OK;
 }

@@ -2,7 +2,6 @@
 #include "ask.h"
 
 #include <errno.h>
-#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,7 +20,6 @@
 
 #define MAX_REQUEST	(PATH_MAX + 200)
 #define MAX_ANSWER	(1 << 20)
-#define ANOTHER_MS	200		/* from a socket to its connection */
 
 /* ---- addresses ---- */
 
@@ -221,15 +219,6 @@ static void answer(int conn, const struct try *t)
 	json_decref(root);
 }
 
-/* Until it is executed as who waits for the answer (cmd/self.c), one who is about to ask
- * as well has a socket that cannot be saved: the job is refused for that moment only. */
-static bool another_asks(const struct ask *ask)
-{
-	struct pollfd fd = { .fd = ask->listener, .events = POLLIN };
-
-	return ask->listener >= 0 && poll(&fd, 1, ANOTHER_MS) == 1;
-}
-
 bool ask_serve(struct ask *ask, const char *name, const char *dir, const struct ask_request *req,
 	       int stop_fd, json_t **result)
 {
@@ -238,10 +227,6 @@ bool ask_serve(struct ask *ask, const char *name, const char *dir, const struct 
 	bool stopped;
 
 	try_checkpoint(name, image_dir, req->max_wait_ms, stop_fd, &t);
-	if (t.code == CK_REFUSED && !t.stopped && another_asks(ask)) {
-		try_free(&t);
-		try_checkpoint(name, image_dir, req->max_wait_ms, stop_fd, &t);
-	}
 	answer(ask->conn, &t);
 	ask_drop(ask);
 	stopped = t.stopped;

@@ -96,14 +96,18 @@ uint64_t dump_fd_id(const struct dump_fd *f);
 bool dump_file_has_path(const struct dump_file *f);
 int dump_file_named(struct dump *d, struct dump_file *f);
 
-/* stdio.c: @f leads out of the job, or is a socket and may do so: plugged anew
- * by role, or refused when it has none. */
+/* stdio.c: @f leads out of the job: plugged anew by role, or refused when it has none. */
 int dump_file_external(struct dump *d, struct dump_file *f);
-int dump_file_socket(struct dump *d, struct dump_file *f);
 /* The standard streams, as bits, that a descriptor shows its inode to be. */
 unsigned int stdio_roles(const struct dump *d, const struct dump_fd *f);
 unsigned int stdio_role(const struct dump_fd *f);
 int stdio_prepare(struct restore *r);
+
+/* sockets.c: @f is a socket, and may lead out of the job. */
+int dump_file_socket(struct dump *d, struct dump_file *f);
+/* Are sockets all that stands against it?  Have all of those been closed since? */
+bool sockets_refused(const struct dump *d);
+bool sockets_gone(const struct dump *d);
 
 /* The first process of the image that has the file, for its rights. */
 const struct image_process *restore_file_owner(const struct restore *r, size_t file);

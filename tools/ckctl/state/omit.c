@@ -25,7 +25,7 @@ enum fate {
 	BELOW,			/* a descendant of a client */
 };
 
-static bool is_client(const char *exe)
+static bool is_step_client(const char *exe)
 {
 	static const char removed[] = " (deleted)";
 	const char *slash = strrchr(exe, '/'), *name = slash ? slash + 1 : exe;
@@ -47,9 +47,14 @@ static enum fate look(const struct proc *p)
 	/* What cannot be looked at is for others to complain about. */
 	if (proc_link(p, "exe", exe, sizeof(exe)) < 0)
 		return UNKNOWN;
-	if (is_client(exe) || mark_is(p->dir_fd, exe, ASK_MARK))
+	if (is_step_client(exe) || mark_is(p->dir_fd, exe, ASK_MARK))
 		return CLIENT;
 	return slot_is(p->dir_fd, exe) ? SLOT : UNKNOWN;
+}
+
+bool omit_is_client(const struct proc *p)
+{
+	return look(p) == CLIENT;
 }
 
 static pid_t parent_of(const struct proc *p)

@@ -20,6 +20,8 @@
  * there is nobody to start it anew.
  */
 int omit_find(struct dump *d);
+/* Is @p, as it is now, one that is started anew? */
+bool omit_is_client(const struct proc *p);
 /* All of them into d->procs again, for another look later. */
 void omit_undo(struct dump *d);
 

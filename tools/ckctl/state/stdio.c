@@ -9,7 +9,6 @@
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #include "../job/job.h"
@@ -28,29 +27,6 @@ int dump_file_external(struct dump *d, struct dump_file *f)
 	return dump_file_obstacle(d, f, "descriptor %d is a pipe (%s) to a process outside of the job, "
 				  "which cannot be saved; start both ends in one job, or close it",
 				  f->fd, f->path);
-}
-
-/* A socket whose other end is the job's own would be lost by plugging it anew. */
-int dump_file_socket(struct dump *d, struct dump_file *f)
-{
-	struct ucred peer = { 0 };
-	socklen_t len = sizeof(peer);
-	size_t i;
-	int fd;
-
-	if (f->object->roles) {
-		fd = dump_file_get(f);
-		if (fd < 0)
-			return fail_errno(errno, "pid %d: cannot get descriptor %d", f->proc->pid,
-					  f->fd);
-		if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) < 0)
-			peer.pid = 0;
-		close(fd);
-		for (i = 0; i < d->nr_procs; i++)
-			if (d->procs[i].pid == peer.pid)
-				return dump_file_refuse(d, f);
-	}
-	return dump_file_external(d, f);
 }
 
 unsigned int stdio_roles(const struct dump *d, const struct dump_fd *f)
