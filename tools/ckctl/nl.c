@@ -24,6 +24,7 @@
 #include <netlink/netlink.h>
 #include <netlink/socket.h>
 
+#include "clock.h"
 #include "nl_event.h"
 #include "out.h"
 
@@ -92,15 +93,7 @@ static int no_module(void)
 
 /* ---- one message in ---- */
 
-static int64_t now_ms(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
-}
-
-/* Wait for the socket until @deadline (now_ms() time, -1 for none): 1, or 0
+/* Wait for the socket until @deadline (of CLOCK_MONOTONIC in ms, -1 for none): 1, or 0
  * when it passed, or -errno. */
 static int wait_readable(struct nl *nl, int64_t deadline)
 {
@@ -110,7 +103,7 @@ static int wait_readable(struct nl *nl, int64_t deadline)
 	};
 
 	for (;;) {
-		int64_t left = deadline < 0 ? -1 : deadline - now_ms();
+		int64_t left = deadline < 0 ? -1 : deadline - clock_ms(CLOCK_MONOTONIC);
 		int n;
 
 		if (deadline >= 0 && left < 0)
@@ -324,7 +317,7 @@ static int request(struct nl *nl, struct nl_msg *msg, int flags, nl_reply_fn rep
 	for (rc = CK_OK; rc == CK_OK && !req.done;) {
 		struct nlmsghdr *buf, *next;
 
-		rc = receive(nl, now_ms() + ANSWER_MS, &buf, &len);
+		rc = receive(nl, clock_ms(CLOCK_MONOTONIC) + ANSWER_MS, &buf, &len);
 		if (rc == CK_TIMEOUT)
 			return fail(CK_TIMEOUT, "the kernel module does not answer");
 		if (rc)
@@ -390,7 +383,7 @@ static int next_unasked(struct nl *nl, int64_t deadline)
 	free(nl->received);
 	nl->received = NULL;
 	for (;;) {
-		int64_t probe = now_ms() + PROBE_MS;
+		int64_t probe = clock_ms(CLOCK_MONOTONIC) + PROBE_MS;
 		struct nlmsghdr *buf, *next;
 		int rc, len;
 
@@ -401,7 +394,7 @@ static int next_unasked(struct nl *nl, int64_t deadline)
 		if (rc == CK_TIMEOUT) {
 			struct nl_info info;
 
-			if (deadline >= 0 && now_ms() >= deadline)
+			if (deadline >= 0 && clock_ms(CLOCK_MONOTONIC) >= deadline)
 				return CK_TIMEOUT;
 			/* Long silence: are module and session still there at all? */
 			rc = nl_info(nl, &info);
@@ -430,7 +423,7 @@ static int next_unasked(struct nl *nl, int64_t deadline)
 int nl_wait(struct nl *nl, enum ckpt_event want, int timeout_ms, const struct nl_stream *stream,
 	    struct nl_event *ev)
 {
-	int64_t deadline = timeout_ms < 0 ? -1 : now_ms() + timeout_ms;
+	int64_t deadline = timeout_ms < 0 ? -1 : clock_ms(CLOCK_MONOTONIC) + timeout_ms;
 	struct nl_event own;
 	bool done = false;
 	int rc = CK_OK;

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
+#include "clock.h"
 #include "out.h"
 
 #include <errno.h>
@@ -25,14 +26,6 @@ struct progress {
 	const char *what;
 	uint64_t total, start_ns, last_ns;
 };
-
-static uint64_t now_ns(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000000000 + (uint64_t)ts.tv_nsec;
-}
 
 static bool is_control(char c)
 {
@@ -206,14 +199,14 @@ struct progress *progress_start(const char *what, uint64_t total_bytes)
 		return NULL;
 	p->what = what;
 	p->total = total_bytes;
-	p->start_ns = now_ns();
+	p->start_ns = clock_ns(CLOCK_MONOTONIC);
 	running = p;
 	return p;
 }
 
 void progress_update(struct progress *p, uint64_t bytes)
 {
-	uint64_t now = now_ns();
+	uint64_t now = clock_ns(CLOCK_MONOTONIC);
 	double seconds, rate;
 	unsigned int percent;
 

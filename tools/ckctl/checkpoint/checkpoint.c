@@ -9,6 +9,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "clock.h"
 #include "context.h"
 #include "job/cgroup.h"
 #include "out.h"
@@ -17,25 +18,17 @@
 #define MAX_ATTEMPTS	8
 #define FIRST_PAUSE_NS	10000000L
 
-uint64_t checkpoint_now_ns(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000000000 + (uint64_t)ts.tv_nsec;
-}
-
 /* ---- time ---- */
 
 void checkpoint_group_begin(struct checkpoint_group *group, unsigned int nr, int stop_fd)
 {
-	*group = (struct checkpoint_group){ .start_ns = checkpoint_now_ns(), .nr = nr,
+	*group = (struct checkpoint_group){ .start_ns = clock_ns(CLOCK_MONOTONIC), .nr = nr,
 					    .stop_fd = stop_fd };
 }
 
 static int remaining_ms(const struct checkpoint_group *group, uint64_t max_wait_ms)
 {
-	uint64_t spent = (checkpoint_now_ns() - group->start_ns) / 1000000;
+	uint64_t spent = (clock_ns(CLOCK_MONOTONIC) - group->start_ns) / 1000000;
 
 	if (!max_wait_ms)
 		return -1;
@@ -138,7 +131,7 @@ static int save_held(struct checkpoint *c)
 	if (!rc)
 		rc = checkpoint_record(c);
 	if (!c->res->standstill_ns)
-		c->res->standstill_ns = checkpoint_now_ns() - c->frozen_ns;
+		c->res->standstill_ns = clock_ns(CLOCK_MONOTONIC) - c->frozen_ns;
 	if (!rc)
 		rc = checkpoint_commit(c);
 	if (!rc && c->req->kill)

@@ -34,9 +34,7 @@ struct checkpoint {
 	uint64_t index_pos;		/* of a stream: where the next run goes */
 };
 
-/* checkpoint.c: of CLOCK_MONOTONIC. */
-uint64_t checkpoint_now_ns(void);
-/* What MaxWait leaves, in ms; -1 without one. */
+/* checkpoint.c: what MaxWait leaves, in ms; -1 without one. */
 int checkpoint_remaining_ms(const struct checkpoint *c);
 /* nl_wait() in what MaxWait leaves; may the next step be begun? */
 int checkpoint_wait(struct checkpoint *c, enum ckpt_event event, const struct nl_stream *stream,

@@ -13,6 +13,7 @@
 #include <netlink/attr.h>
 #include <netlink/msg.h>
 
+#include "clock.h"
 #include "context.h"
 #include "out.h"
 #include "policy.h"
@@ -62,7 +63,7 @@ int checkpoint_freeze(struct checkpoint *c)
 	nla_put_u32(msg, CKPT_A_FREEZE_MS, patience);
 	nla_put_u32(msg, CKPT_A_DEADLINE_MS, deadline);
 	nla_put_u32(c->snapshot, CKPT_A_MODE, c->held ? CKPT_MODE_HELD : CKPT_MODE_COW);
-	c->frozen_ns = checkpoint_now_ns();
+	c->frozen_ns = clock_ns(CLOCK_MONOTONIC);
 	return nl_request(c->nl, msg, NULL, NULL);
 }
 
@@ -239,7 +240,7 @@ bool checkpoint_end(struct checkpoint *c)
 	places_close(c->places);
 	if (c->cgroup_fd >= 0)
 		close(c->cgroup_fd);
-	c->res->duration_ns = checkpoint_now_ns() - c->group->start_ns;
+	c->res->duration_ns = clock_ns(CLOCK_MONOTONIC) - c->group->start_ns;
 	free(c);
 	return fleeting;
 }

@@ -14,6 +14,7 @@
 #include <netlink/msg.h>
 
 #include "context.h"
+#include "io.h"
 #include "out.h"
 #include "restart/vdso.h"
 #include "state/contents.h"
@@ -124,22 +125,9 @@ int checkpoint_record(struct checkpoint *c)
 	return rc ? rc : state_dump(&c->dump);
 }
 
-static int write_all(int fd, const void *data, size_t len, uint64_t pos)
+static int put(int fd, const void *data, size_t len, uint64_t pos)
 {
-	const char *from = data;
-
-	while (len) {
-		ssize_t n = pwrite(fd, from, len, (off_t)pos);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0)
-			return fail_errno(n ? errno : ENOSPC, "cannot write the pages");
-		from += n;
-		pos += (uint64_t)n;
-		len -= (size_t)n;
-	}
-	return CK_OK;
+	return io_write(fd, data, len, pos) < 0 ? fail_errno(errno, "cannot write the pages") : CK_OK;
 }
 
 /* A stream's pages: as the module would have written them into the files. */
@@ -155,9 +143,9 @@ static int take_pages(const struct ckpt_rec_pages *owner, const void *data_runs,
 	for (i = 0; i < nr_runs && runs[i].flags & CKPT_RUN_ZERO; i++)
 		;
 	/* All data of a message lies together. */
-	rc = len ? write_all(image_page_fd(c->writer), data, len, runs[i].pos) : CK_OK;
+	rc = len ? put(image_page_fd(c->writer), data, len, runs[i].pos) : CK_OK;
 	if (!rc)
-		rc = write_all(image_index_fd(c->writer), runs, nr_runs * sizeof(*runs),
+		rc = put(image_index_fd(c->writer), runs, nr_runs * sizeof(*runs),
 			       c->index_pos);
 	c->index_pos += nr_runs * sizeof(*runs);
 	return rc;

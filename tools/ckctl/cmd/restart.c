@@ -12,6 +12,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "clock.h"
 #include "image/jobimage.h"
 #include "interval.h"
 #include "job/cgroup.h"
@@ -240,14 +241,6 @@ static int tell(const struct restart *r, const struct job *job, const struct req
 	return CK_OK;
 }
 
-static uint64_t now_ns(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000000000 + (uint64_t)ts.tv_nsec;
-}
-
 static int look(struct restart *r, const struct request_line *q, const char *path)
 {
 	struct image *image;
@@ -340,7 +333,7 @@ int cmd_restart(int argc, char **argv)
 {
 	struct request_line q = { .keep = policy_keep() };
 	struct restart r = { .cgroup_fd = -1 };
-	uint64_t began = now_ns();
+	uint64_t began = clock_ns(CLOCK_MONOTONIC);
 	struct job job;
 	struct started started = { .status_fd = -1 };
 	struct restart_job_request slurms;
@@ -370,7 +363,7 @@ int cmd_restart(int argc, char **argv)
 		restart_release(&r);
 		return rc;
 	}
-	rc = tell(&r, &job, &q, now_ns() - began);
+	rc = tell(&r, &job, &q, clock_ns(CLOCK_MONOTONIC) - began);
 	/* What follows may take days. */
 	restart_release(&r);
 	if (q.detach)

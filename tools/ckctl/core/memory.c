@@ -16,6 +16,7 @@
 #include "../image/dir.h"
 #include "../out.h"
 #include "../restart/vdso.h"
+#include "io.h"
 
 #define RUN_BYTES	((size_t)CKPT_RUN_MAX_PAGES * CKPT_PAGE_SIZE)
 
@@ -33,20 +34,7 @@ struct memory {
 
 int core_write(int fd, const char *path, const void *buf, size_t len, uint64_t pos)
 {
-	const char *from = buf;
-
-	while (len) {
-		ssize_t n = pwrite(fd, from, len, (off_t)pos);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return fail_errno(errno, "cannot write %s", path);
-		from += n;
-		pos += (uint64_t)n;
-		len -= (size_t)n;
-	}
-	return CK_OK;
+	return io_write(fd, buf, len, pos) < 0 ? fail_errno(errno, "cannot write %s", path) : CK_OK;
 }
 
 /* The vdso is in no image, but this kernel's where it is that of the image; else empty. */

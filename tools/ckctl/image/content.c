@@ -10,6 +10,7 @@
 #include <unistd.h>
 #include <xxhash.h>
 
+#include "io.h"
 #include "out.h"
 
 #define RUN_BYTES	((size_t)CKPT_RUN_MAX_PAGES * CKPT_PAGE_SIZE)
@@ -43,40 +44,18 @@ int image_content_begin(struct image_content **out, struct image_writer *w, uint
 
 static int put(int fd, const void *data, size_t len, uint64_t pos)
 {
-	const char *from = data;
-
-	while (len) {
-		ssize_t n = pwrite(fd, from, len, (off_t)pos);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0)
-			return fail_errno(n ? errno : ENOSPC, "cannot write the contents of a file");
-		from += n;
-		pos += (uint64_t)n;
-		len -= (size_t)n;
-	}
-	return CK_OK;
+	return io_write(fd, data, len, pos) < 0 ?
+		fail_errno(errno, "cannot write the contents of a file") : CK_OK;
 }
 
 /* What is beyond the end of the file is zero. */
 static int get(int fd, unsigned char *buf, size_t len, uint64_t pos)
 {
-	while (len) {
-		ssize_t n = pread(fd, buf, len, (off_t)pos);
+	ssize_t n = io_read(fd, buf, len, pos);
 
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return fail_errno(errno, "cannot read the contents of a file");
-		if (n == 0) {
-			memset(buf, 0, len);
-			return CK_OK;
-		}
-		buf += n;
-		pos += (uint64_t)n;
-		len -= (size_t)n;
-	}
+	if (n < 0)
+		return fail_errno(errno, "cannot read the contents of a file");
+	memset(buf + n, 0, len - (size_t)n);
 	return CK_OK;
 }
 

@@ -13,6 +13,7 @@
 #include <xxhash.h>
 
 #include "image.h"
+#include "io.h"
 #include "out.h"
 
 struct dir_name dir_generation_name(uint32_t number)
@@ -173,22 +174,13 @@ int dir_open_file(int *fd, int dir, const char *name, const char *path, uint64_t
 
 int dir_read(int fd, void *buf, size_t len, uint64_t pos, const char *path, const char *name)
 {
-	char *to = buf;
+	ssize_t n = io_read(fd, buf, len, pos);
 
-	while (len) {
-		ssize_t n = pread(fd, to, len, (off_t)pos);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return fail_errno(errno, "cannot read %s/%s at byte %" PRIu64, path, name, pos);
-		if (n == 0)
-			return fail(CK_DAMAGED, "%s is damaged: %s ends at byte %" PRIu64
-				    ", before its end", path, name, pos);
-		to += n;
-		pos += (uint64_t)n;
-		len -= (size_t)n;
-	}
+	if (n < 0)
+		return fail_errno(errno, "cannot read %s/%s at byte %" PRIu64, path, name, pos);
+	if ((size_t)n < len)
+		return fail(CK_DAMAGED, "%s is damaged: %s ends at byte %" PRIu64
+			    ", before its end", path, name, pos + (uint64_t)n);
 	return CK_OK;
 }
 

@@ -13,6 +13,7 @@
 #include <xxhash.h>
 
 #include "dir.h"
+#include "io.h"
 #include "out.h"
 
 #define MAX_THREADS	16
@@ -99,20 +100,10 @@ static int check(const struct piece *piece, const char *buf, size_t got, unsigne
 
 static int read_piece(const struct piece *piece, char *buf, size_t *got)
 {
-	*got = 0;
-	while (*got < piece->bytes) {
-		ssize_t n = pread(image_bulk_fd(piece->gen), buf + *got, piece->bytes - *got,
-				  (off_t)(piece->runs[0].pos + *got));
+	ssize_t n = io_read(image_bulk_fd(piece->gen), buf, piece->bytes, piece->runs[0].pos);
 
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return errno;
-		if (n == 0)
-			break;
-		*got += (size_t)n;
-	}
-	return 0;
+	*got = n < 0 ? 0 : (size_t)n;
+	return n < 0 ? errno : 0;
 }
 
 static void *worker(void *arg)

@@ -17,6 +17,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "clock.h"
 #include "out.h"
 
 #define MAX_DEPTH	64	/* of cgroups below a job's, well over what limits allow */
@@ -341,7 +342,7 @@ bool cgroup_populated(int fd)
 bool cgroup_wait_empty(int fd, int timeout_ms)
 {
 	struct pollfd pfd = { .events = POLLPRI };
-	struct timespec now, end;
+	int64_t end = clock_ms(CLOCK_MONOTONIC) + timeout_ms;
 	char text[256];
 	bool empty = false;
 	int left = timeout_ms;
@@ -349,9 +350,6 @@ bool cgroup_wait_empty(int fd, int timeout_ms)
 	pfd.fd = openat(fd, "cgroup.events", O_RDONLY | O_CLOEXEC);
 	if (pfd.fd < 0)
 		return errno == ENOENT || errno == ENODEV;
-	clock_gettime(CLOCK_MONOTONIC, &end);
-	end.tv_sec += timeout_ms / 1000;
-	end.tv_nsec += timeout_ms % 1000 * 1000000L;
 	for (;;) {
 		ssize_t n = pread(pfd.fd, text, sizeof(text) - 1, 0);
 
@@ -362,9 +360,7 @@ bool cgroup_wait_empty(int fd, int timeout_ms)
 			break;
 		/* Whoever removes an empty cgroup at once takes the event with it: look again. */
 		poll(&pfd, 1, left < REMOVED_POLL_MS ? left : REMOVED_POLL_MS);
-		clock_gettime(CLOCK_MONOTONIC, &now);
-		left = (int)((end.tv_sec - now.tv_sec) * 1000 +
-			     (end.tv_nsec - now.tv_nsec) / 1000000);
+		left = (int)(end - clock_ms(CLOCK_MONOTONIC));
 	}
 	close(pfd.fd);
 	return empty;

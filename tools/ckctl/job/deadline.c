@@ -6,16 +6,14 @@
 #include <string.h>
 #include <time.h>
 
+#include "clock.h"
 #include "out.h"
 
 #define MAX_FDS	8
 
 int64_t deadline_now_ms(void)
 {
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
+	return clock_ms(CLOCK_MONOTONIC);
 }
 
 void deadline_begin(struct deadline *d, const char *what, uint64_t max_wait_ms, int stop_fd)

@@ -16,6 +16,7 @@
 #include "image/dir.h"
 #include "json.h"
 #include "out.h"
+#include "state/proc.h"
 
 int job_check_id(const char *id)
 {
@@ -116,29 +117,9 @@ static void file_name(char *buf, size_t size, const char *id)
 /* When a process was started, in clock ticks since boot; 0 when there is none. */
 static uint64_t start_time(pid_t pid)
 {
-	char path[32], text[1024];
-	unsigned long long start = 0;
-	const char *at;
-	ssize_t n;
-	int fd;
+	long long start = proc_stat(pid, 22);
 
-	snprintf(path, sizeof(path), "/proc/%d/stat", pid);
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (fd < 0)
-		return 0;
-	n = read(fd, text, sizeof(text) - 1);
-	close(fd);
-	if (n <= 0)
-		return 0;
-	text[n] = '\0';
-	/* The name, in parentheses, may hold anything. */
-	at = strrchr(text, ')');
-	if (!at || sscanf(at + 1,
-			  " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d "
-			  "%*d %*d %*d %llu",
-			  &start) != 1)
-		return 0;
-	return start;
+	return start < 0 ? 0 : (uint64_t)start;
 }
 
 static json_t *streams_to_json(const struct job_streams *streams)

@@ -13,6 +13,7 @@
 
 #include "ask.h"
 #include "cgroup.h"
+#include "clock.h"
 #include "conf.h"
 #include "control.h"
 #include "deadline.h"
@@ -56,18 +57,10 @@ struct keeper {
 
 /* ---- what is written down ---- */
 
-static int64_t wall_ms(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_REALTIME, &ts);
-	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
-}
-
 /* A time of the schedule on the wall clock. */
 static int64_t wall_s(int64_t at_ms)
 {
-	return (wall_ms() + at_ms - deadline_now_ms()) / 1000;
+	return (clock_ms(CLOCK_REALTIME) + at_ms - deadline_now_ms()) / 1000;
 }
 
 /* Who cannot write in the home directory has checkpoints all the same. */
@@ -115,7 +108,7 @@ static void look(struct keeper *k)
 		k->resting = o.resting;
 		k->schedule.hurry = o.preempted;
 		k->schedule.poll = (int64_t)k->outlook.poll_s * 1000;
-		end = o.end ? now + o.end * 1000 - wall_ms() : SCHEDULE_NEVER;
+		end = o.end ? now + o.end * 1000 - clock_ms(CLOCK_REALTIME) : SCHEDULE_NEVER;
 	}
 	schedule_end(&k->schedule, now, end);
 	if ((!answered || !k->outlook.grace_known) && k->schedule.look > now + ASK_AGAIN_MS)
@@ -198,7 +191,7 @@ static void note_success(struct keeper *k, const json_t *result)
 {
 	const char *image = json_string_value(json_object_get(result, "image"));
 
-	k->diary.last.time = wall_ms() / 1000;
+	k->diary.last.time = clock_ms(CLOCK_REALTIME) / 1000;
 	snprintf(k->diary.last.image, sizeof(k->diary.last.image), "%s", image ? image : "");
 	k->diary.last.bytes = (uint64_t)json_integer_value(json_object_get(result, "bytes"));
 	k->diary.last.tasks = (uint64_t)json_integer_value(json_object_get(result, "tasks"));
@@ -212,7 +205,7 @@ static void note_failure(struct keeper *k, const struct try *t)
 {
 	int64_t wait = schedule_due(&k->schedule) - deadline_now_ms();
 
-	k->diary.failure.time = wall_ms() / 1000;
+	k->diary.failure.time = clock_ms(CLOCK_REALTIME) / 1000;
 	k->diary.failure.count++;
 	try_sentence(t, k->diary.failure.sentence, sizeof(k->diary.failure.sentence));
 	voice_say(&k->voice, "%sckctl: note: the checkpoint of %s failed; the next try is in %jd "
@@ -449,7 +442,7 @@ static void begin(struct keeper *k)
 	k->schedule.duration = first_duration();
 	snprintf(k->diary.image_dir, sizeof(k->diary.image_dir), "%s", k->req->image_dir);
 	k->diary.interval_s = k->req->interval_s;
-	k->diary.started = wall_ms() / 1000;
+	k->diary.started = clock_ms(CLOCK_REALTIME) / 1000;
 	k->diary.pid = getpid();
 	gethostname(k->diary.node, sizeof(k->diary.node) - 1);
 }
@@ -483,7 +476,7 @@ int keeper_run(const struct keeper_request *req)
 	write_diary(&k);
 	while (sleep_until(&k, next_wake(&k)) && act(&k))
 		;
-	k.diary.ended = wall_ms() / 1000;
+	k.diary.ended = clock_ms(CLOCK_REALTIME) / 1000;
 	write_diary(&k);
 	diary_free(&k.diary);
 	voice_free(&k.voice);

@@ -107,21 +107,9 @@ static bool is_slot(pid_t pid)
 
 pid_t task_parent(pid_t pid)
 {
-	char path[32], text[1024];
-	const char *at;
-	pid_t parent;
-	ssize_t n;
-	int fd;
+	long long parent = proc_stat(pid, 4);
 
-	snprintf(path, sizeof(path), "/proc/%d/stat", pid);
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	n = fd < 0 ? -1 : read(fd, text, sizeof(text) - 1);
-	if (fd >= 0)
-		close(fd);
-	text[n > 0 ? n : 0] = '\0';
-	/* The name, in parentheses, may hold anything. */
-	at = strrchr(text, ')');
-	return at && sscanf(at + 1, " %*c %d", &parent) == 1 ? parent : 0;
+	return parent < 0 ? 0 : (pid_t)parent;
 }
 
 /* ---- tasks ---- */

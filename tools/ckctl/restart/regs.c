@@ -23,6 +23,7 @@
 #include <time.h>
 
 #include "../out.h"
+#include "clock.h"
 
 /* linux/errno.h of the kernel: never seen by programs. */
 #define ERESTARTSYS		512
@@ -56,15 +57,6 @@ static void put_timespec(const struct image_thread *t, const struct user_regs_st
 		*arg = at;
 }
 
-static uint64_t now_ns(clockid_t clock)
-{
-	struct timespec ts;
-
-	if (clock_gettime(clock, &ts) < 0)
-		return 0;
-	return (uint64_t)ts.tv_sec * NSEC_PER_SEC + (uint64_t)ts.tv_nsec;
-}
-
 static void futex_again(const struct image_thread *t, struct user_regs_struct *regs)
 {
 	const struct ckpt_rec_thread *rec = t->rec;
@@ -74,7 +66,7 @@ static void futex_again(const struct image_thread *t, struct user_regs_struct *r
 	if (op == FUTEX_WAIT)
 		put_timespec(t, regs, rec->restart_ns, &regs->r10);
 	else if (op == FUTEX_WAIT_BITSET && rec->restart_clock == CLOCK_MONOTONIC)
-		put_timespec(t, regs, now_ns(CLOCK_MONOTONIC) + rec->restart_ns, &regs->r10);
+		put_timespec(t, regs, clock_ns(CLOCK_MONOTONIC) + rec->restart_ns, &regs->r10);
 	again(regs, SYS_futex);
 }
 
@@ -166,7 +158,7 @@ static void move_deadline(const struct image_process *p, const struct image_thre
 	    (uint64_t)ts.tv_nsec >= NSEC_PER_SEC)
 		return;
 	deadline = (uint64_t)ts.tv_sec * NSEC_PER_SEC + (uint64_t)ts.tv_nsec;
-	put_timespec(t, regs, now_ns((clockid_t)clock) + (deadline > then ? deadline - then : 0), arg);
+	put_timespec(t, regs, clock_ns((clockid_t)clock) + (deadline > then ? deadline - then : 0), arg);
 }
 
 /* A call that is made again from its arguments, whose timeout is a deadline. */

@@ -27,16 +27,15 @@
 /* Who founds a session at a restart has no terminal there, and nobody's keys reach it. */
 static int check_terminal(struct dump *d, const struct proc *p)
 {
-	const char *leader = proc_status(p->status, "NSsid"), *fields;
+	const char *leader = proc_status(p->status, "NSsid");
 	char text[1024];
-	int tty;
 
 	if (!leader || atoi(leader) != p->pid)
 		return CK_OK;
 	if (proc_text(p, -1, "stat", text, sizeof(text)) < 0)
 		return fail_errno(errno, "pid %d: cannot read /proc/%d/stat", p->pid, p->pid);
-	fields = strrchr(text, ')');
-	if (!fields || sscanf(fields, ") %*c %*d %*d %*d %d", &tty) != 1 || !tty)
+	/* tty_nr */
+	if (proc_stat_field(text, 7) == 0)
 		return CK_OK;
 	return obstacle(d, p->pid, "it leads the session at a terminal, as a task of srun --pty does, "
 			"which cannot be saved; start it without --pty, or within a session");

@@ -63,19 +63,16 @@ bool dump_file_has_path(const struct dump_file *f)
 
 int dump_file_named(struct dump *d, struct dump_file *f)
 {
-	static const char removed[] = " (deleted)";
-	size_t len = strlen(f->path);
+	size_t len = proc_name_len(f->path);
 	struct stat st;
 
 	if (f->path[0] != '/')
 		return dump_file_refuse(d, f);
-	if (len > sizeof(removed) - 1 &&
-	    strcmp(f->path + len - (sizeof(removed) - 1), removed) == 0 &&
+	if (f->path[len] &&
 	    (lstat(f->path, &st) < 0 || st.st_dev != f->rec.dev || st.st_ino != f->rec.ino))
 		return dump_file_obstacle(d, f, "descriptor %d is %.*s, which was removed there, but "
 					  "not altogether, and cannot be saved: let the program keep "
-					  "or close it", f->fd, (int)(len - (sizeof(removed) - 1)),
-					  f->path);
+					  "or close it", f->fd, (int)len, f->path);
 	if (strncmp(f->path, "/proc/", 6) == 0 && f->path[6] >= '0' && f->path[6] <= '9')
 		return dump_file_obstacle(d, f, "descriptor %d is %s, which belongs to a process and "
 					  "cannot be saved; let the program close it before a "

@@ -60,9 +60,8 @@ static int open_content(struct dump *d, struct dump_content *c, struct dump_file
 
 static int take(struct dump *d, struct dump_file *f)
 {
-	static const char removed[] = " (deleted)";
 	struct dump_content *c = f->object->content;
-	size_t len = strlen(f->path);
+	size_t len = proc_name_len(f->path);
 	int rc = CK_OK, seals;
 
 	/* What is started anew makes its own. */
@@ -76,9 +75,8 @@ static int take(struct dump *d, struct dump_file *f)
 			return CK_FAILED;
 		content_of_file(c, f);
 		c->rec.flags = is_memfd(f) ? 0 : CKPT_SHM_FILE;
-		if (len > sizeof(removed) &&
-		    strcmp(f->path + len - (sizeof(removed) - 1), removed) == 0)
-			c->path = dump_strdup(d, f->path, len - (sizeof(removed) - 1));
+		if (f->path[len])
+			c->path = dump_strdup(d, f->path, len);
 		if (!c->path)
 			return CK_FAILED;
 		rc = open_content(d, c, f);

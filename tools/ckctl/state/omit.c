@@ -27,13 +27,10 @@ enum fate {
 
 static bool is_step_client(const char *exe)
 {
-	static const char removed[] = " (deleted)";
 	const char *slash = strrchr(exe, '/'), *name = slash ? slash + 1 : exe;
-	size_t len = strlen(name), i;
-
 	/* Replaced by a newer one, say. */
-	if (len > sizeof(removed) - 1 && strcmp(name + len - (sizeof(removed) - 1), removed) == 0)
-		len -= sizeof(removed) - 1;
+	size_t len = proc_name_len(name), i;
+
 	for (i = 0; i < NR_CLIENTS; i++)
 		if (strlen(clients[i]) == len && memcmp(clients[i], name, len) == 0)
 			return true;

@@ -131,19 +131,15 @@ void places_close(struct places *places)
 
 static void learn_began(struct places *places, const struct proc *p)
 {
-	unsigned long long ticks;
 	struct timespec now, boot;
 	char text[1024];
-	const char *at;
 	int64_t began;
 
-	if (proc_text(p, -1, "stat", text, sizeof(text)) < 0 || !(at = strrchr(text, ')')) ||
-	    sscanf(at + 1, " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d "
-		   "%*d %*d %llu", &ticks) != 1)
+	if (proc_text(p, -1, "stat", text, sizeof(text)) < 0)
 		return;
 	clock_gettime(CLOCK_REALTIME, &now);
 	clock_gettime(CLOCK_BOOTTIME, &boot);
-	began = (int64_t)(ticks / (unsigned long long)sysconf(_SC_CLK_TCK)) + now.tv_sec -
+	began = proc_stat_field(text, 22) / sysconf(_SC_CLK_TCK) + now.tv_sec -
 		boot.tv_sec - BEFORE_THE_FIRST;
 	if (began < places->began)
 		places->began = began;

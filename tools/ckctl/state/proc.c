@@ -139,6 +139,36 @@ ssize_t proc_text(const struct proc *p, int fd, const char *name, char *buf, siz
 	return n < 0 || len == size - 1 ? -1 : (ssize_t)len;
 }
 
+long long proc_stat_field(const char *text, int nr)
+{
+	/* The name, in parentheses, may hold anything. */
+	const char *at = strrchr(text, ')');
+	int n;
+
+	for (n = 2; at && n < nr; n++) {
+		at = strchr(at, ' ');
+		at = at ? at + 1 : NULL;
+	}
+	return at ? strtoll(at, NULL, 10) : 0;
+}
+
+long long proc_stat(pid_t pid, int nr)
+{
+	char path[32], text[1024];
+	ssize_t n;
+	int fd;
+
+	snprintf(path, sizeof(path), "/proc/%d/stat", pid);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	n = fd < 0 ? -1 : read(fd, text, sizeof(text) - 1);
+	if (fd >= 0)
+		close(fd);
+	if (n <= 0)
+		return -1;
+	text[n] = '\0';
+	return proc_stat_field(text, nr);
+}
+
 static int by_number(const void *a, const void *b)
 {
 	return (*(const int *)a > *(const int *)b) - (*(const int *)a < *(const int *)b);
@@ -244,6 +274,14 @@ ssize_t proc_link(const struct proc *p, const char *name, char *buf, size_t size
 		return -1;
 	buf[n] = '\0';
 	return n;
+}
+
+size_t proc_name_len(const char *path)
+{
+	static const char removed[] = " (deleted)";
+	size_t len = strlen(path), tail = sizeof(removed) - 1;
+
+	return len > tail && strcmp(path + len - tail, removed) == 0 ? len - tail : len;
 }
 
 const char *proc_status(const char *status, const char *key)

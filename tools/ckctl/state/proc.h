@@ -54,6 +54,11 @@ void proc_move(struct proc *to, struct proc *from);
  * beginning fits, which is in @buf. */
 ssize_t proc_text(const struct proc *p, int fd, const char *name, char *buf, size_t size);
 
+/* Field @nr of the text of /proc/PID/stat, counted from 1, one of those after the name. */
+long long proc_stat_field(const char *text, int nr);
+/* The same of process @pid; -1 when there is none. */
+long long proc_stat(pid_t pid, int nr);
+
 /* All numeric names in a directory of /proc/PID, ascending, to *list. @fd as
  * above.  Returns enum ck_exit. */
 int proc_numbers(struct dump *d, const struct proc *p, int fd, const char *name,
@@ -67,6 +72,10 @@ int proc_fdinfo(const struct proc *p, int number, char *buf, size_t size);
 
 /* Where a symbolic link of /proc/PID points; NUL terminated, -1 and errno. */
 ssize_t proc_link(const struct proc *p, const char *name, char *buf, size_t size);
+
+/* How much of such a path is a name: all of it, or all but the kernel's word that what had
+ * that name was removed, or replaced. */
+size_t proc_name_len(const char *path);
 
 /* "Key:" in a status text: what follows it and blanks; NULL when absent. */
 const char *proc_status(const char *status, const char *key);

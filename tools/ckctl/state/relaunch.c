@@ -44,19 +44,6 @@ struct dump_relaunch {
 
 /* ---- check ---- */
 
-/* Field @nr of /proc/PID/stat, counted from 1; what comes after the name, which may hold anything. */
-static long stat_field(const char *text, int nr)
-{
-	const char *at = strrchr(text, ')');
-	int n;
-
-	for (n = 2; at && n < nr; n++) {
-		at = strchr(at, ' ');
-		at = at ? at + 1 : NULL;
-	}
-	return at ? strtol(at, NULL, 10) : 0;
-}
-
 static int read_numbers(const struct proc *p, struct ckpt_rec_relaunch *rec)
 {
 	char text[1024];
@@ -65,11 +52,11 @@ static int read_numbers(const struct proc *p, struct ckpt_rec_relaunch *rec)
 	if (proc_text(p, -1, "stat", text, sizeof(text)) < 0)
 		return fail_errno(errno, "pid %d: cannot read /proc/%d/stat", p->pid, p->pid);
 	rec->pid = p->pid;
-	rec->ppid = (int)stat_field(text, 4);
-	rec->pgid = (int)stat_field(text, 5);
-	rec->sid = (int)stat_field(text, 6);
-	rec->nice = (int)stat_field(text, 19);
-	rec->exit_signal = (int)stat_field(text, 38);
+	rec->ppid = (int)proc_stat_field(text, 4);
+	rec->pgid = (int)proc_stat_field(text, 5);
+	rec->sid = (int)proc_stat_field(text, 6);
+	rec->nice = (int)proc_stat_field(text, 19);
+	rec->exit_signal = (int)proc_stat_field(text, 38);
 	/* A thread has none, should its first one have ended. */
 	if (rec->exit_signal < 0)
 		rec->exit_signal = SIGCHLD;
@@ -119,17 +106,12 @@ out:
 
 static int read_exe(struct dump *d, const struct proc *p, struct dump_relaunch *r)
 {
-	static const char removed[] = " (deleted)";
 	char path[PATH_MAX];
-	ssize_t len = proc_link(p, "exe", path, sizeof(path));
 
-	if (len < 0)
+	if (proc_link(p, "exe", path, sizeof(path)) < 0)
 		return fail_errno(errno, "pid %d: cannot read /proc/%d/exe", p->pid, p->pid);
 	/* What has taken its place is as good; a restart looks whether anything has. */
-	if (len > (ssize_t)sizeof(removed) &&
-	    strcmp(path + len - (sizeof(removed) - 1), removed) == 0)
-		len -= sizeof(removed) - 1;
-	r->exe = dump_strdup(d, path, (size_t)len);
+	r->exe = dump_strdup(d, path, proc_name_len(path));
 	if (!r->exe)
 		return CK_FAILED;
 	/* One that was executed without any. */
@@ -226,15 +208,11 @@ static int relaunch_check(struct dump *d)
 
 static int dump_one(struct dump *d, struct dump_relaunch *r)
 {
-	static const char removed[] = " (deleted)";
 	struct ckpt_rec_relaunch *rec = &r->rec;
 	char *tail, *at;
 
 	rec->exe_len = (uint32_t)strlen(r->exe);
-	rec->mark_len = (uint32_t)strlen(r->mark);
-	if (rec->mark_len > sizeof(removed) - 1 &&
-	    strcmp(r->mark + rec->mark_len - (sizeof(removed) - 1), removed) == 0)
-		rec->mark_len -= sizeof(removed) - 1;
+	rec->mark_len = (uint32_t)proc_name_len(r->mark);
 	rec->args_len = (uint32_t)r->args.len;
 	rec->env_len = (uint32_t)r->env.len;
 	tail = dump_alloc(d, (size_t)rec->exe_len + rec->mark_len + rec->args_len + rec->env_len);

@@ -19,6 +19,7 @@
 #include "cred.h"
 #include "mm.h"
 #include "out.h"
+#include "proc.h"
 #include "state.h"
 
 static int fill_run(const struct ckpt_run *run, const struct image_generation *gen, void *arg)
@@ -55,7 +56,7 @@ bool shm_is_program(const struct image_shm *shm, const struct image_process *p)
 	size_t len = strlen(shm->name);
 
 	return shm->rec->flags & CKPT_SHM_FILE && strncmp(p->exe, shm->name, len) == 0 &&
-	       strcmp(p->exe + len, " (deleted)") == 0;
+	       p->exe[len] && proc_name_len(p->exe) == len;
 }
 
 /* What is open for writing cannot be executed. */
