@@ -39,16 +39,17 @@ int fail(enum ck_exit code, const char *fmt, ...) __attribute__((format(printf, 
 int fail_errno(int err, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 /* The mapping that fail_errno() uses. */
 enum ck_exit exit_from_errno(int err);
-/* While set to a buffer, fail() stores its sentence there instead of printing:
- * for `check`, which collects obstacles, and for retries.  NULL prints again. */
-void fail_capture(char *buf, unsigned int size);
-/* What is set now, for somebody who captures inside another's capture. */
+/* Where fail() stores its sentence instead of printing it. */
 struct capture {
 	char *buf;
 	unsigned int size;
 };
-struct capture fail_captured(void);
-/* Back to where they went before; what was stored there still is. */
+/* Store it in @buf from now on (NULL prints again): for `check`, which collects obstacles,
+ * and for retries.  What was set until now, for fail_restore(). */
+struct capture fail_capture(char *buf, unsigned int size);
+/* The same for who does not want to know it. */
+struct capture fail_mute(void);
+/* Back to where they went before; what was stored still is. */
 void fail_restore(struct capture outer);
 /* The first sentence that was printed: of all, the one that tells why; "" for none. */
 const char *fail_first(void);

@@ -193,15 +193,16 @@ static void refuse(const struct given *g, const char *sentence)
 
 static uint64_t settle_interval(const struct given *g)
 {
+	struct capture outer;
 	char sentence[1024];
 	uint64_t seconds;
 	int rc;
 
 	if (!g->text)
 		return 0;
-	fail_capture(sentence, sizeof(sentence));
+	outer = fail_capture(sentence, sizeof(sentence));
 	rc = interval_parse(g->text, &seconds);
-	fail_capture(NULL, 0);
+	fail_restore(outer);
 	if (rc)
 		refuse(g, sentence);
 	return seconds;
@@ -222,17 +223,18 @@ static void tell_problem(const char *sentence)
 /* What the site thinks of that interval. */
 static void settle_policy(const struct given *g, uint64_t interval)
 {
+	struct capture outer;
 	char sentence[1024];
 	int rc;
 
 	if (!interval || in_checkpointed_job())
 		return;
 	conf_problems(tell_problem);
-	fail_capture(sentence, sizeof(sentence));
+	outer = fail_capture(sentence, sizeof(sentence));
 	rc = policy_allowed();
 	if (!rc)
 		rc = policy_interval(interval);
-	fail_capture(NULL, 0);
+	fail_restore(outer);
 	if (rc)
 		refuse(g, sentence);
 }
@@ -249,14 +251,15 @@ static void replace_text(struct given *g, const char *text)
 
 static void settle_image_dir(struct given *g)
 {
+	struct capture outer;
 	char sentence[PATH_MAX + 256], path[PATH_MAX];
 	int rc;
 
 	if (!g->text)
 		return;
-	fail_capture(sentence, sizeof(sentence));
+	outer = fail_capture(sentence, sizeof(sentence));
 	rc = target_image_dir(path, sizeof(path), g->text);
-	fail_capture(NULL, 0);
+	fail_restore(outer);
 	if (rc)
 		refuse(g, sentence);
 	replace_text(g, path);

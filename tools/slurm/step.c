@@ -42,15 +42,16 @@ static char *copy_of(const char *text)
 /* Who submitted it was told when it was wrong. */
 static uint64_t interval_of(const char *text)
 {
+	struct capture outer;
 	char sentence[1024];
 	uint64_t seconds;
 	int rc;
 
 	if (!text)
 		return 0;
-	fail_capture(sentence, sizeof(sentence));
+	outer = fail_capture(sentence, sizeof(sentence));
 	rc = interval_parse(text, &seconds);
-	fail_capture(NULL, 0);
+	fail_restore(outer);
 	return rc ? 0 : seconds;
 }
 
@@ -76,12 +77,13 @@ static char *job_dir(spank_t sp, const char *id)
 /* default_dir, where the user has named none; that it is there is for ckctl to see to. */
 static char *site_dir(const char *job)
 {
+	struct capture outer;
 	char path[PATH_MAX], sentence[1024];
 	int rc;
 
-	fail_capture(sentence, sizeof(sentence));
+	outer = fail_capture(sentence, sizeof(sentence));
 	rc = policy_default_dir(path, sizeof(path), step.uid, job);
-	fail_capture(NULL, 0);
+	fail_restore(outer);
 	if (rc)
 		slurm_error("ckpt: %s", sentence);
 	return rc ? NULL : copy_of(path);

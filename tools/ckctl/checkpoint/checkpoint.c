@@ -178,7 +178,7 @@ static void keep_refusal(struct checkpoint_result *res, const char *sentence)
 
 int checkpoint_make(const struct checkpoint_request *req, struct checkpoint_result *res)
 {
-	struct capture outer = fail_captured();
+	struct capture outer;
 	struct checkpoint_group group;
 	char sentence[1024];
 	int rc, number = 0;
@@ -191,7 +191,7 @@ int checkpoint_make(const struct checkpoint_request *req, struct checkpoint_resu
 		return fail_errno(errno, "cannot watch for signals");
 	do {
 		checkpoint_result_free(res);
-		fail_capture(sentence, sizeof(sentence));
+		outer = fail_capture(sentence, sizeof(sentence));
 		rc = attempt(req, res, &group, &fleeting);
 		fail_restore(outer);
 	} while (rc && fleeting && checkpoint_try_again(&group, req->max_wait_ms, number++));

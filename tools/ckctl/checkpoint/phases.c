@@ -151,13 +151,13 @@ static int take_obstacles(struct checkpoint *c, const char *first, const struct 
 /* The module records and takes hold of the pages; at the same time, the rest is read. */
 int checkpoint_snapped(struct checkpoint *c)
 {
-	struct capture outer = fail_captured();
+	struct capture outer;
 	char checked_why[1024], why[1024];
 	struct nl_event ev;
 	int rc, checked;
 	bool refused;
 
-	fail_capture(checked_why, sizeof(checked_why));
+	outer = fail_capture(checked_why, sizeof(checked_why));
 	checked = state_check(&c->dump);
 	fail_capture(why, sizeof(why));
 	rc = checkpoint_wait(c, CKPT_EVENT_SNAPPED, NULL, &ev);

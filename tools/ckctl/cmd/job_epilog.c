@@ -27,7 +27,8 @@ int cmd_job_epilog(int argc, char **argv)
 	const char *job = getenv("SLURM_JOB_ID"), *uid = getenv("SLURM_JOB_UID");
 	const char *cluster = getenv("SLURM_CLUSTER_NAME"), *node = getenv("SLURMD_NODENAME");
 	const char *dir = getenv("SLURM_JOB_WORK_DIR");	/* the user gets nothing of root's environment */
-	char ignored[1024];
+	struct capture outer;
+	char sentence[1024];
 	int c, rc;
 
 	while ((c = getopt_long(argc, argv, CMD_SHORT, options, NULL)) != -1) {
@@ -37,7 +38,7 @@ int cmd_job_epilog(int argc, char **argv)
 	}
 	if (optind < argc || !is_number(job) || !is_number(uid))
 		return cmd_usage(argv, "it is for the epilog of Slurm, which tells it the job");
-	fail_capture(ignored, sizeof(ignored));
+	outer = fail_capture(sentence, sizeof(sentence));
 	out_quiet = true;
 	leftovers_cgroups(node ? node : "", job);
 	exits_remove(job);
@@ -45,6 +46,6 @@ int cmd_job_epilog(int argc, char **argv)
 	rc = chdir("/") < 0 ? CK_FAILED : slurm_become((uid_t)strtoul(uid, NULL, 10), job);
 	if (!rc)
 		leftovers_files(cluster ? cluster : "", job, dir);
-	fail_capture(NULL, 0);
-	return rc ? fail(rc, "%s", ignored) : CK_OK;
+	fail_restore(outer);
+	return rc ? fail(rc, "%s", sentence) : CK_OK;
 }

@@ -111,13 +111,14 @@ static int is_image(const struct dirent *entry)
 
 static int peek(const char *dir, struct dirent *entry, struct row *row)
 {
+	struct capture outer;
 	char *path;
 
 	if (asprintf(&path, "%s/%s", dir, entry->d_name) < 0)
 		return fail(CK_FAILED, "out of memory");
-	fail_capture(row->problem, sizeof(row->problem));
+	outer = fail_capture(row->problem, sizeof(row->problem));
 	row->rc = image_peek(path, &row->kind, &row->meta, &row->bytes, &row->writing);
-	fail_capture(NULL, 0);
+	fail_restore(outer);
 	free(path);
 	row->name = entry->d_name;
 	entry->d_name[strlen(entry->d_name) - 5] = '\0';

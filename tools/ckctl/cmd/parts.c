@@ -35,7 +35,7 @@ static int open_all(struct parts *p)
 
 int parts_open_job(struct parts *p, const char *path)
 {
-	struct capture outer = fail_captured();
+	struct capture outer;
 	char sentence[1024];
 	bool again;
 	int rc;
@@ -47,7 +47,7 @@ int parts_open_job(struct parts *p, const char *path)
 		rc = job_image_open(&p->job, path);
 		if (rc)
 			return rc;
-		fail_capture(sentence, sizeof(sentence));
+		outer = fail_capture(sentence, sizeof(sentence));
 		rc = open_all(p);
 		fail_restore(outer);
 		again = rc && job_image_replaced(p->job);

@@ -43,12 +43,12 @@ struct again {
 /* Of somebody else, not even the image is looked at. */
 static int find_job(struct again *a, const char *job)
 {
-	struct capture outer = fail_captured();
+	struct capture outer;
 	char sentence[1024];
 	uid_t uid;
 	int rc;
 
-	fail_capture(sentence, sizeof(sentence));
+	outer = fail_capture(sentence, sizeof(sentence));
 	rc = slurm_owner(&a->deadline, job, &uid, a->id, sizeof(a->id));
 	fail_restore(outer);
 	if (rc && (rc != CK_NOTFOUND || !*job || job[strspn(job, "0123456789")]))
@@ -59,7 +59,7 @@ static int find_job(struct again *a, const char *job)
 	rc = rc ? CK_OK : slurm_become(uid, job);
 	if (rc)
 		return rc;
-	fail_capture(sentence, sizeof(sentence));
+	outer = fail_capture(sentence, sizeof(sentence));
 	rc = slurm_cluster(&a->deadline, a->cluster, sizeof(a->cluster));
 	fail_restore(outer);
 	if (rc)
@@ -72,10 +72,9 @@ static int find_job(struct again *a, const char *job)
 /* What has become of it; one that is forgotten is a case for sbatch. */
 static void ask(struct again *a, const char *id, json_t **record)
 {
-	struct capture outer = fail_captured();
-	char ignored[8];
+	struct capture outer;
 
-	fail_capture(ignored, sizeof(ignored));
+	outer = fail_mute();
 	if (slurm_job(&a->deadline, id, record))
 		*record = NULL;
 	fail_restore(outer);
@@ -106,11 +105,10 @@ static bool is_over(const json_t *record)
 static bool is_there(const char *image)
 {
 	enum image_kind kind;
-	struct capture outer = fail_captured();
-	char ignored[8];
+	struct capture outer;
 	int rc;
 
-	fail_capture(ignored, sizeof(ignored));
+	outer = fail_mute();
 	rc = image_kind_of(image, &kind);
 	fail_restore(outer);
 	return rc == CK_OK;
@@ -261,11 +259,10 @@ static int choose(struct again *a)
 /* Could it be requeued?  By Slurm's own record, and by where its output is. */
 static bool can_begin_again(const struct again *a)
 {
-	struct capture outer = fail_captured();
-	char ignored[8];
+	struct capture outer;
 	bool can;
 
-	fail_capture(ignored, sizeof(ignored));
+	outer = fail_mute();
 	can = a->known && keeps_output(a) && requeue_check(a->id, a->known) == CK_OK;
 	fail_restore(outer);
 	return can;
@@ -274,7 +271,7 @@ static bool can_begin_again(const struct again *a)
 /* *@taken: Slurm has it back; else it is as over as it was. */
 static int begin_again(struct again *a, bool *taken)
 {
-	struct capture outer = fail_captured();
+	struct capture outer;
 	char sentence[1024];
 	int rc;
 
@@ -284,7 +281,7 @@ static int begin_again(struct again *a, bool *taken)
 	rc = choose(a);
 	if (rc)
 		return rc;
-	fail_capture(sentence, sizeof(sentence));
+	outer = fail_capture(sentence, sizeof(sentence));
 	rc = requeue(&a->deadline, a->id, nodes_for(a));
 	fail_restore(outer);
 	*taken = true;

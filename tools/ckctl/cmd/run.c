@@ -144,6 +144,7 @@ static void try_in_scope(int argc, char **argv)
 
 static int make_cgroup(struct run *r, int argc, char **argv, int *fd)
 {
+	struct capture outer;
 	char sentence[1024];
 	int rc, guard = -1;
 
@@ -152,9 +153,9 @@ static int make_cgroup(struct run *r, int argc, char **argv, int *fd)
 		rc = job_guard(&r->job, &guard);
 	if (rc)
 		return rc;
-	fail_capture(sentence, sizeof(sentence));
+	outer = fail_capture(sentence, sizeof(sentence));
 	rc = cgroup_make(r->job.cgroup, fd);
-	fail_capture(NULL, 0);
+	fail_restore(outer);
 	job_guard_cgroup(guard, *fd);
 	if (rc == CK_PERM)
 		try_in_scope(argc, argv);

@@ -202,13 +202,13 @@ static bool has_disabled_step(const struct verb *v)
 /* Of a step, that of its job counts as well. */
 static bool is_disabled(const struct verb *v)
 {
-	char ignored[8];
+	struct capture outer;
 	bool disabled;
 
-	fail_capture(ignored, sizeof(ignored));
+	outer = fail_mute();
 	disabled = policy_allowed() != CK_OK || control_disabled(v->cluster, v->name, NULL) ||
 		   control_disabled(v->cluster, v->id, NULL) || has_disabled_step(v);
-	fail_capture(NULL, 0);
+	fail_restore(outer);
 	return disabled;
 }
 
@@ -308,15 +308,16 @@ static int print_error(const struct verb *v)
 
 int cmd_error(int argc, char **argv)
 {
+	struct capture outer;
 	struct verb v = { .stop_fd = -1 };
 	int rc = parse(&v, argc, argv, plain, error_usage), found;
 	char sentence[1024];
 
 	if (rc != CMD_GO_ON)
 		return rc;
-	fail_capture(sentence, sizeof(sentence));
+	outer = fail_capture(sentence, sizeof(sentence));
 	found = find(&v);
-	fail_capture(NULL, 0);
+	fail_restore(outer);
 	/* One that Slurm has forgotten is still known here. */
 	if (found == CK_NOTFOUND) {
 		snprintf(v.id, sizeof(v.id), "%s", v.job);

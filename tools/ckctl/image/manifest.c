@@ -397,14 +397,14 @@ out:
 
 int manifest_steady(int (*open)(void *arg, uint64_t *manifest), void *arg)
 {
-	struct capture outer = fail_captured();
+	struct capture outer;
 	uint64_t manifest = 0, former;
 	char sentence[1024];
 	int rc;
 
 	do {
 		former = manifest;
-		fail_capture(sentence, sizeof(sentence));
+		outer = fail_capture(sentence, sizeof(sentence));
 		rc = open(arg, &manifest);
 		fail_restore(outer);
 	} while (rc && manifest != former);

@@ -126,10 +126,10 @@ static int remove_leftovers(struct store *s)
 /* Quietly: what the manifest says, or why it cannot be read. */
 static int peek(const struct store *s, struct manifest **m, char *why, unsigned int size)
 {
-	struct capture outer = fail_captured();
+	struct capture outer;
 	int rc;
 
-	fail_capture(why, size);
+	outer = fail_capture(why, size);
 	rc = manifest_read(m, s->dir, s->path);
 	fail_restore(outer);
 	return rc;

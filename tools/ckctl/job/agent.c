@@ -384,6 +384,7 @@ static json_t *failure(struct agent *a, int rc, const char *sentence)
 
 static json_t *serve(struct agent *a, const json_t *request)
 {
+	struct capture outer;
 	const char *name = json_string_value(json_object_get(request, "cmd"));
 	json_t *answer = json_object();
 	char sentence[1024];
@@ -397,7 +398,7 @@ static json_t *serve(struct agent *a, const json_t *request)
 	a->notes = json_array();
 	for (i = 0; i < NR_COMMANDS && (!name || strcmp(commands[i].name, name) != 0); i++)
 		;
-	fail_capture(sentence, sizeof(sentence));
+	outer = fail_capture(sentence, sizeof(sentence));
 	rc = i < NR_COMMANDS ? commands[i].run(a, request, answer) :
 			       fail(CK_FAILED, "the agent does not know the command \"%.40s\"",
 				    name ? name : "");
@@ -408,7 +409,7 @@ static json_t *serve(struct agent *a, const json_t *request)
 		json_object_set_new(answer, "ok", json_true());
 		json_object_set(answer, "notes", a->notes);
 	}
-	fail_capture(NULL, 0);
+	fail_restore(outer);
 	return answer;
 }
 

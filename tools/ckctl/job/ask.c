@@ -57,11 +57,10 @@ static socklen_t path_address(struct sockaddr_un *sun, const char *path)
 /* The same without a word: 0 where there is none. */
 static socklen_t try_address(struct sockaddr_un *sun, const char *cgroup)
 {
-	struct capture outer = fail_captured();
-	char ignored[8];
+	struct capture outer;
 	socklen_t len;
 
-	fail_capture(ignored, sizeof(ignored));
+	outer = fail_mute();
 	len = cgroup_address(sun, cgroup);
 	fail_restore(outer);
 	return len;
@@ -153,8 +152,9 @@ static char *next_word(char **at)
 
 static bool parse(char *line, struct ask_request *req)
 {
+	struct capture outer;
 	struct target t = { .cgroup = "" };
-	char *word = next_word(&line), ignored[8];
+	char *word = next_word(&line);
 	bool good = true;
 
 	memset(req, 0, sizeof(*req));
@@ -166,10 +166,10 @@ static bool parse(char *line, struct ask_request *req)
 	}
 	if (strcmp(word, "checkpoint") != 0)
 		return false;
-	fail_capture(ignored, sizeof(ignored));
+	outer = fail_mute();
 	while (good && (word = next_word(&line)))
 		good = target_operand(&t, word) == CK_OK;
-	fail_capture(NULL, 0);
+	fail_restore(outer);
 	req->max_wait_ms = t.max_wait_ms;
 	if (t.image_dir)
 		good = good && *t.image_dir == '/' &&
@@ -273,12 +273,13 @@ static bool connect_to(int fd, const struct sockaddr_un *sun, socklen_t len)
 /* Who looks after the cgroup that we are in, or one above it: the nearest. */
 static bool connect_above(int fd)
 {
-	char path[PATH_MAX], ignored[8], *slash;
+	struct capture outer;
+	char path[PATH_MAX], *slash;
 	struct sockaddr_un sun;
 	bool found = false;
 	socklen_t len = 1;
 
-	fail_capture(ignored, sizeof(ignored));
+	outer = fail_mute();
 	if (cgroup_own(path, sizeof(path)))
 		len = 0;
 	while (len && !found) {
@@ -288,7 +289,7 @@ static bool connect_above(int fd)
 		if (slash)
 			*slash = '\0';
 	}
-	fail_capture(NULL, 0);
+	fail_restore(outer);
 	return found;
 }
 

@@ -410,10 +410,9 @@ static void tell_notes(const struct coordinator *c)
 /* That is what the job continues from, wherever it is.  Who has no home does without. */
 static void tell_registry(const struct coordinator *c)
 {
-	struct capture outer = fail_captured();
-	char ignored[8];
+	struct capture outer;
 
-	fail_capture(ignored, sizeof(ignored));
+	outer = fail_mute();
 	registry_made(c->cluster, c->name, c->res->image);
 	fail_restore(outer);
 }
@@ -491,15 +490,15 @@ static int begin(struct coordinator *c)
 /* Until one is complete, or has failed for good. */
 static int make(struct coordinator *c)
 {
-	struct capture outer = fail_captured();
-	char sentence[1024], ignored[8];
+	struct capture outer;
+	char sentence[1024];
 	const json_t *obstacles = NULL;
 	bool again;
 	int rc, number = 0;
 	size_t i;
 
 	do {
-		fail_capture(sentence, sizeof(sentence));
+		outer = fail_capture(sentence, sizeof(sentence));
 		rc = number ? find_steps(c) : CK_OK;
 		/* Without steps there is no attempt: what the last one met is of no account. */
 		obstacles = rc ? NULL : crew_obstacles(c->crew);
@@ -508,7 +507,7 @@ static int make(struct coordinator *c)
 		again = rc && obstacles && crew_may_try_again(c->crew);
 		/* All run on before anything else is done. */
 		if (rc) {
-			fail_capture(ignored, sizeof(ignored));
+			fail_mute();
 			again = crew_abort(c->crew) == CK_OK && again;
 		}
 		fail_restore(outer);

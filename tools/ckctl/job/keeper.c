@@ -66,26 +66,28 @@ static int64_t wall_s(int64_t at_ms)
 /* Who cannot write in the home directory has checkpoints all the same. */
 static int write_diary(struct keeper *k)
 {
+	struct capture outer;
 	char sentence[1024];
 	int rc;
 
 	k->diary.next = k->diary.ended ? 0 : wall_s(schedule_due(&k->schedule));
-	fail_capture(sentence, sizeof(sentence));
+	outer = fail_capture(sentence, sizeof(sentence));
 	rc = diary_write(k->cluster, k->req->name, &k->diary);
-	fail_capture(NULL, 0);
+	fail_restore(outer);
 	return rc;
 }
 
 static void introduce(struct keeper *k)
 {
+	struct capture outer;
 	struct registry_entry entry = { .image_dir = "" };
 	char sentence[1024];
 	int rc;
 
 	snprintf(entry.image_dir, sizeof(entry.image_dir), "%s", k->req->image_dir);
-	fail_capture(sentence, sizeof(sentence));
+	outer = fail_capture(sentence, sizeof(sentence));
 	rc = registry_write(k->cluster, k->req->name, &entry);
-	fail_capture(NULL, 0);
+	fail_restore(outer);
 	if (rc)
 		voice_say(&k->voice, "ckctl: %s; other ckctl commands will not know where the images "
 			  "of %s are\n", sentence, k->req->name);
@@ -120,12 +122,13 @@ static void look(struct keeper *k)
 /* Nobody is left: Slurm is about to end us. */
 static bool tasks_are_gone(const struct keeper *k)
 {
-	char path[PATH_MAX + 64], ignored[8];
+	struct capture outer;
+	char path[PATH_MAX + 64];
 	struct steps_place place;
 	bool gone = false;
 	int fd;
 
-	fail_capture(ignored, sizeof(ignored));
+	outer = fail_mute();
 	if (steps_here(&place) == CK_OK) {
 		snprintf(path, sizeof(path), "%s/step_%s/user", place.job, place.step);
 		fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -133,23 +136,24 @@ static bool tasks_are_gone(const struct keeper *k)
 		if (fd >= 0)
 			close(fd);
 	}
-	fail_capture(NULL, 0);
+	fail_restore(outer);
 	return gone || (!k->req->step && kill(k->req->task, 0) < 0 && errno == ESRCH);
 }
 
 /* How long the first checkpoint may take, by the memory that the job uses here. */
 static int64_t first_duration(void)
 {
-	char path[PATH_MAX + 64], text[32] = "", ignored[8];
+	struct capture outer;
+	char path[PATH_MAX + 64], text[32] = "";
 	struct steps_place place;
 	FILE *file = NULL;
 
-	fail_capture(ignored, sizeof(ignored));
+	outer = fail_mute();
 	if (steps_here(&place) == CK_OK) {
 		snprintf(path, sizeof(path), "%s/memory.current", place.job);
 		file = fopen(path, "re");
 	}
-	fail_capture(NULL, 0);
+	fail_restore(outer);
 	if (file) {
 		if (!fgets(text, sizeof(text), file))
 			text[0] = '\0';
@@ -417,13 +421,14 @@ static bool sleep_until(struct keeper *k, int64_t at)
 /* For all in the job, or in the step. */
 static void listen_to_job(struct keeper *k)
 {
-	char path[PATH_MAX + 64], ignored[8];
+	struct capture outer;
+	char path[PATH_MAX + 64];
 	struct steps_place place;
 	int rc;
 
-	fail_capture(ignored, sizeof(ignored));
+	outer = fail_mute();
 	rc = steps_here(&place);
-	fail_capture(NULL, 0);
+	fail_restore(outer);
 	if (rc)
 		return;
 	if (k->req->step)

@@ -18,17 +18,18 @@
 /* The record of the job and, of a step, that of the step; NULL where there is no answer. */
 static json_t *ask(const struct outlook_source *s, json_t **step)
 {
+	struct capture outer;
 	const char *format = getenv("SLURM_TIME_FORMAT");
-	char *former = format ? strdup(format) : NULL, ignored[8];
+	char *former = format ? strdup(format) : NULL;
 	json_t *job = NULL, *steps = NULL;
 
 	/* Times are seconds since the epoch, whatever people like to see. */
 	setenv("SLURM_TIME_FORMAT", "%s", 1);
-	fail_capture(ignored, sizeof(ignored));
+	outer = fail_mute();
 	slurm_job(s->stop, s->job, &job);
 	if (s->step && slurm_steps(s->stop, s->step, &steps) == CK_OK)
 		*step = json_incref(json_array_get(steps, 0));
-	fail_capture(NULL, 0);
+	fail_restore(outer);
 	json_decref(steps);
 	if (former)
 		setenv("SLURM_TIME_FORMAT", former, 1);
@@ -56,15 +57,15 @@ static bool is_preempted(const json_t *job)
 /* A step may have a limit of its own; 0 for never. */
 static int64_t end_of(const struct outlook_source *s, const json_t *job, const json_t *step)
 {
+	struct capture outer;
 	const char *limit = slurm_field(step, "TimeLimit");
 	int64_t end = seconds_of(job, "EndTime"), own = 0;
 	uint64_t seconds;
-	char ignored[8];
 
-	fail_capture(ignored, sizeof(ignored));
+	outer = fail_mute();
 	if (limit && interval_parse(limit, &seconds) == CK_OK && seconds_of(step, "StartTime") > 0)
 		own = seconds_of(step, "StartTime") + (int64_t)seconds;
-	fail_capture(NULL, 0);
+	fail_restore(outer);
 	/* Where it has no limit, Slurm does not tell the end that this gave it. */
 	if (end <= 0 && is_preempted(job))
 		end = seconds_of(job, "PreemptTime") + (int64_t)s->grace_s;
@@ -75,12 +76,13 @@ static int64_t end_of(const struct outlook_source *s, const json_t *job, const j
 
 static char *run(const struct outlook_source *s, const char *const argv[])
 {
-	char *out = NULL, ignored[8];
+	struct capture outer;
+	char *out = NULL;
 	int rc;
 
-	fail_capture(ignored, sizeof(ignored));
+	outer = fail_mute();
 	rc = slurm_run(s->stop, argv, &out, NULL);
-	fail_capture(NULL, 0);
+	fail_restore(outer);
 	if (!rc)
 		return out;
 	free(out);

@@ -71,15 +71,15 @@ static int update(const struct deadline *d, const char *id, const char *change)
 static int pin(const struct deadline *d, const char *id, const char *nodes)
 {
 	const char *const hold[] = { "scontrol", "hold", id, NULL };
-	struct capture outer = fail_captured();
-	char *change, *out = NULL, sentence[1024], ignored[8];
+	char *change, *out = NULL, sentence[1024];
+	struct capture outer;
 	int rc;
 
 	if (asprintf(&change, "ReqNodeList=%s", nodes) < 0)
 		return fail(CK_FAILED, "out of memory");
-	fail_capture(sentence, sizeof(sentence));
+	outer = fail_capture(sentence, sizeof(sentence));
 	rc = update(d, id, change);
-	fail_capture(ignored, sizeof(ignored));
+	fail_mute();
 	if (rc && *nodes)
 		slurm_run(d, hold, &out, NULL);
 	fail_restore(outer);
@@ -92,11 +92,11 @@ static int pin(const struct deadline *d, const char *id, const char *nodes)
 
 int requeue_hasten(const struct deadline *d, const char *id, const char *nodes)
 {
-	struct capture outer = fail_captured();
+	struct capture outer;
 	char sentence[1024];
 	int rc;
 
-	fail_capture(sentence, sizeof(sentence));
+	outer = fail_capture(sentence, sizeof(sentence));
 	rc = await_pending(d, id);
 	fail_restore(outer);
 	if (rc && nodes && *nodes)
@@ -112,7 +112,7 @@ int requeue_hasten(const struct deadline *d, const char *id, const char *nodes)
 	 * Slurm itself would have it wait for two minutes, until its old credential is
 	 * worth nothing any more; for a job that is gone from its nodes there is no need.
 	 */
-	fail_capture(sentence, sizeof(sentence));
+	outer = fail_mute();
 	update(d, id, "StartTime=now");
 	fail_restore(outer);
 	return CK_OK;

@@ -318,11 +318,11 @@ static int ask_owner(const struct deadline *d, const char *job, char **out)
 {
 	const char *const argv[] = { "squeue", "-h", "-a", "-t", "all", "-j", job, "-o", "%U|%A",
 				     NULL };
-	struct capture outer = fail_captured();
+	struct capture outer;
 	char sentence[1024];
 	int rc;
 
-	fail_capture(sentence, sizeof(sentence));
+	outer = fail_capture(sentence, sizeof(sentence));
 	rc = slurm_run(d, argv, out, NULL);
 	fail_restore(outer);
 	if (rc && strstr(sentence, "Invalid job id"))
@@ -495,15 +495,14 @@ static bool is_alive(const char *state)
 
 int slurm_alive(const struct deadline *d, const char *id)
 {
-	struct capture outer = fail_captured();
+	struct capture outer;
 	int left = deadline_left_ms(d), rc;
 	const char *state = NULL;
 	json_t *record = NULL;
 	struct deadline soon;
-	char ignored[8];
 
 	deadline_begin(&soon, d->what, left >= 0 && left < ANSWER_MS ? left + 1 : ANSWER_MS, d->stop_fd);
-	fail_capture(ignored, sizeof(ignored));
+	outer = fail_mute();
 	if (slurm_job(&soon, id, &record) == CK_OK)
 		state = slurm_field(record, "JobState");
 	fail_restore(outer);
@@ -588,13 +587,12 @@ int slurm_cluster(const struct deadline *d, char *name, size_t size)
 void slurm_own_cluster(const struct deadline *d, char *name, size_t size)
 {
 	const char *own = getenv("SLURM_CLUSTER_NAME");
-	struct capture outer = fail_captured();
-	char ignored[8];
+	struct capture outer;
 
 	snprintf(name, size, "%s", own ? own : "");
 	if (*name)
 		return;
-	fail_capture(ignored, sizeof(ignored));
+	outer = fail_mute();
 	slurm_cluster(d, name, size);
 	fail_restore(outer);
 }

@@ -280,6 +280,7 @@ static void drop(struct work *w, int rc, const char *sentence, json_t *answer)
 
 static json_t *serve(struct work *w, const json_t *request)
 {
+	struct capture outer;
 	const char *name = json_string_value(json_object_get(request, "cmd"));
 	json_t *answer = json_object();
 	char sentence[1024];
@@ -288,13 +289,13 @@ static json_t *serve(struct work *w, const json_t *request)
 
 	for (i = 0; i < NR_COMMANDS && strcmp(commands[i].name, name ? name : "") != 0; i++)
 		;
-	fail_capture(sentence, sizeof(sentence));
+	outer = fail_capture(sentence, sizeof(sentence));
 	/* After a failure, nothing is left to be done. */
 	rc = i == NR_COMMANDS || (i && !w->checkpoint) ? fail(CK_FAILED, "nothing is under way") :
 	     commands[i].run(w, request, answer);
 	if (rc)
 		drop(w, rc, sentence, answer);
-	fail_capture(NULL, 0);
+	fail_restore(outer);
 	json_object_set_new(answer, "ok", json_boolean(!rc));
 	if (notes)
 		json_object_set_new(answer, "notes", notes);

@@ -82,7 +82,7 @@ int restart_check_ended(const struct restart *r)
 	const struct image *image = r->image;
 	pid_t *pids = NULL;
 	size_t nr = 0, i, n = 0;
-	struct capture outer = fail_captured();
+	struct capture outer;
 	char comm[64];
 	int fd = open(image->meta.cgroup, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	int rc = CK_OK;
@@ -90,7 +90,7 @@ int restart_check_ended(const struct restart *r)
 	/* Another cgroup at this path has other processes, under other names. */
 	if (fd < 0)
 		return CK_OK;
-	fail_capture(comm, sizeof(comm));
+	outer = fail_capture(comm, sizeof(comm));
 	if (cgroup_pids(fd, &pids, &nr))
 		nr = 0;		/* it is something else, or the job has ended just now */
 	fail_restore(outer);

@@ -205,12 +205,11 @@ static void kill_roots(const struct restart *r)
 /* Nothing stays: not what is parked, nor what still is a skeleton. */
 static void undo(struct restart *r)
 {
-	struct capture outer = fail_captured();
+	struct capture outer;
 	const struct state_ops *const *ops;
-	char sentence[4];
 
 	/* What there is to say has been said. */
-	fail_capture(sentence, sizeof(sentence));
+	outer = fail_mute();
 	nl_end(r->nl);
 	r->nl = NULL;
 	if (r->cgroup_fd >= 0)

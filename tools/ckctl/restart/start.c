@@ -48,7 +48,7 @@ int start_again(void)
 /* Whether the ids can be had here; if not, r->why says why, where that is no failure. */
 static int check_ids(struct restart *r, enum start_pidns pidns)
 {
-	struct capture outer = fail_captured();
+	struct capture outer;
 	int rc;
 
 	if (pidns == START_ALWAYS)
@@ -59,7 +59,7 @@ static int check_ids(struct restart *r, enum start_pidns pidns)
 		return rc;
 	if (pidns == START_NEVER)
 		return restart_check_ids(r);
-	fail_capture(why, sizeof(why));
+	outer = fail_capture(why, sizeof(why));
 	rc = restart_check_ids(r);
 	fail_restore(outer);
 	if (rc) {
@@ -97,12 +97,12 @@ int start_look(struct restart *r, struct image *image, enum start_pidns pidns)
 /* In this process; an id that turns out to be taken leads to a second try. */
 static int run_here(struct restart *r, enum start_pidns pidns)
 {
-	struct capture outer = fail_captured();
+	struct capture outer;
 	int rc;
 
 	if (pidns != START_AUTO)
 		return restart_run(r);
-	fail_capture(why, sizeof(why));
+	outer = fail_capture(why, sizeof(why));
 	rc = restart_run(r);
 	fail_restore(outer);
 	if (rc == CK_BUSY) {

@@ -45,14 +45,13 @@ struct slot {
  * does without. */
 static void write_story(struct slot *s, json_t *told)
 {
-	struct capture outer = fail_captured();
-	char ignored[8];
+	struct capture outer;
 
 	s->story.time = time(NULL);
 	snprintf(s->story.node, sizeof(s->story.node), "%s", s->own.node);
 	json_decref(s->story.notes);
 	s->story.notes = s->own.rank ? json_incref(told) : notes_heard();
-	fail_capture(ignored, sizeof(ignored));
+	outer = fail_mute();
 	if (!s->own.rank)
 		story_write(s->own.cluster, s->own.name, &s->story);
 	else if (told)
@@ -117,14 +116,14 @@ static int look(struct slot *s)
 /* What fails because there is a newer image by now is no failure of that one. */
 static int open_and_look(struct slot *s)
 {
-	struct capture outer = fail_captured();
+	struct capture outer;
 	char sentence[1024];
 	bool again;
 	int rc;
 
 	do {
 		source_close(&s->source);
-		fail_capture(sentence, sizeof(sentence));
+		outer = fail_capture(sentence, sizeof(sentence));
 		rc = origin_open(&s->own, &s->source);
 		if (!rc)
 			recall(s);
@@ -214,6 +213,7 @@ static int from_the_start(const struct slot *s)
 
 int slot_run(const struct slot_request *req)
 {
+	struct capture outer;
 	struct slot s = { .req = req, .started.status_fd = -1, .mark = -1, .ended = -1 };
 	char why[1024] = "";
 	int rc;
@@ -223,13 +223,13 @@ int slot_run(const struct slot_request *req)
 	job_block_signals(&s.signals, true);
 	/* What a careless parent left open: these numbers are for our own use. */
 	close_range(RESTART_MIN_FD_BASE, ~0U, 0);
-	fail_capture(why, sizeof(why));
+	outer = fail_capture(why, sizeof(why));
 	rc = origin_find(&s.own, req->image, req->argv[0]);
 	if (!rc && *s.own.image) {
 		s.mark = slot_mark(s.own.mark);
 		rc = s.mark < 0 ? fail_errno(errno, "cannot mark this process") : attempt(&s);
 	}
-	fail_capture(NULL, 0);
+	fail_restore(outer);
 	if (!rc && s.ended >= 0)
 		slot_end(s.ended);
 	if (!rc && *s.own.image) {

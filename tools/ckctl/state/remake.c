@@ -284,11 +284,11 @@ static int make(struct restore *r, size_t i)
 /* What nobody had open may not even be the job's. */
 static int make_closed(struct restore *r, size_t i)
 {
-	const struct capture outer = fail_captured();
+	struct capture outer;
 	char sentence[512];
 	int rc;
 
-	fail_capture(sentence, sizeof(sentence));
+	outer = fail_capture(sentence, sizeof(sentence));
 	rc = make(r, i);
 	fail_restore(outer);
 	if (rc)
