@@ -227,23 +227,14 @@ static void verify_end(void)
 
 int main(int argc, char **argv)
 {
-	int status;
 	pid_t pid;
 
 	wl_start(argc, argv);
 	set_up();
-	pid = wl_must(fork());
-	if (pid == 0)
-		child();
-	wl_ready();
-	do {
-		verify();
-		wl_check(waitpid(-1, &status, WNOHANG) == 0, "the child ended");
-		wl_pause_ms(1);
-	} while (!wl_stopping());
+	pid = wl_rounds(child, verify);
 	verify_end();
 	put(ping, 3);
-	wl_check(waitpid(pid, &status, 0) == pid && status == 0, "the child did not end well");
+	wl_child_ends(pid);
 	wl_passed();
 	return 0;
 }

@@ -196,26 +196,18 @@ static void child(void)
 int main(int argc, char **argv)
 {
 	struct stat st;
-	int status, fd;
+	int fd;
 	char buf[64];
 	pid_t pid;
 
 	wl_start(argc, argv);
 	set_up();
 	nr_opened = count_open();
-	pid = wl_must(fork());
-	if (pid == 0)
-		child();
-	wl_ready();
-	do {
-		verify();
-		wl_check(waitpid(-1, &status, WNOHANG) == 0, "the child ended");
-		wl_pause_ms(1);
-	} while (!wl_stopping());
+	pid = wl_rounds(child, verify);
 	if (wl_sigterm)
 		kill(pid, SIGTERM);
 	wl_check(write(out_child, "x", 1) == 1, "write: %s", strerror(errno));
-	wl_check(waitpid(pid, &status, 0) == pid && status == 0, "the child did not end well");
+	wl_child_ends(pid);
 	wl_check(lseek(out, 0, SEEK_CUR) == 10, "parent and child do not share their offset");
 	wl_check(pread(out, buf, 20, 0) == 10 && memcmp(buf, "0123xchild", 10) == 0,
 		 "the output is \"%.20s\"", buf);

@@ -86,7 +86,6 @@ static void child(void)
 
 int main(int argc, char **argv)
 {
-	int status;
 	pid_t pid;
 
 	wl_start(argc, argv);
@@ -101,17 +100,9 @@ int main(int argc, char **argv)
 	again = mmap(NULL, SIZE, PROT_READ, MAP_SHARED, wl_must(open(wl_path("tmp/written"), O_RDONLY)), 0);
 	wl_check(again != MAP_FAILED, "mmap: %s", strerror(errno));
 	close_range(3, ~0U, 0);
-	pid = wl_must(fork());
-	if (pid == 0)
-		child();
-	wl_ready();
-	do {
-		verify();
-		wl_check(waitpid(-1, &status, WNOHANG) == 0, "the child ended");
-		wl_pause_ms(1);
-	} while (!wl_stopping());
+	pid = wl_rounds(child, verify);
 	written[0] = UINT64_MAX;
-	wl_check(waitpid(pid, &status, 0) == pid && status == 0, "the child did not end well");
+	wl_child_ends(pid);
 	wl_must(unlink(wl_path("tmp/written")));
 	wl_must(rmdir(wl_path("tmp")));
 	wl_passed();

@@ -160,7 +160,6 @@ static void child(void)
 
 int main(int argc, char **argv)
 {
-	int status;
 	pid_t pid;
 
 	wl_start(argc, argv);
@@ -169,17 +168,9 @@ int main(int argc, char **argv)
 	*(uint64_t *)lost = 0;
 	wl_check(pwrite(memfd, &round_nr, 8, 0) == 8 && pwrite(plain, &round_nr, 8, ODD - 8) == 8,
 		 "write: %s", strerror(errno));
-	pid = wl_must(fork());
-	if (pid == 0)
-		child();
-	wl_ready();
-	do {
-		verify();
-		wl_check(waitpid(-1, &status, WNOHANG) == 0, "the child ended");
-		wl_pause_ms(1);
-	} while (!wl_stopping());
+	pid = wl_rounds(child, verify);
 	wl_must(lseek(plain, 200, SEEK_SET));
-	wl_check(waitpid(pid, &status, 0) == pid && status == 0, "the child did not end well");
+	wl_child_ends(pid);
 	wl_passed();
 	return 0;
 }

@@ -182,7 +182,6 @@ static void child(void)
 int main(int argc, char **argv)
 {
 	unsigned int i;
-	int status;
 	pid_t pid;
 
 	wl_start(argc, argv);
@@ -192,17 +191,9 @@ int main(int argc, char **argv)
 		wl_must(execv("/proc/self/exe", argv));
 	}
 	set_up();
-	pid = wl_must(fork());
-	if (pid == 0)
-		child();
-	wl_ready();
-	do {
-		verify();
-		wl_check(waitpid(-1, &status, WNOHANG) == 0, "the child ended");
-		wl_pause_ms(1);
-	} while (!wl_stopping());
+	pid = wl_rounds(child, verify);
 	wl_must(lseek(log_fd, 200, SEEK_SET));
-	wl_check(waitpid(pid, &status, 0) == pid && status == 0, "the child did not end well");
+	wl_child_ends(pid);
 	for (i = 0; i < nr_names; i++)
 		wl_must(unlink(names[i]));
 	wl_must(chdir("/"));

@@ -30,6 +30,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -143,6 +144,30 @@ static inline void wl_pause_ms(long ms)
 
 	while (nanosleep(&ts, &ts) < 0 && errno == EINTR)
 		;
+}
+
+/* With a child that does its own part, round after round until it is time to stop; the
+ * child's pid. */
+static inline pid_t wl_rounds(void (*child)(void), void (*verify)(void))
+{
+	pid_t pid = wl_must(fork());
+
+	if (pid == 0)
+		child();
+	wl_ready();
+	do {
+		verify();
+		wl_check(waitpid(-1, NULL, WNOHANG) == 0, "the child ended");
+		wl_pause_ms(1);
+	} while (!wl_stopping());
+	return pid;
+}
+
+static inline void wl_child_ends(pid_t pid)
+{
+	int status;
+
+	wl_check(waitpid(pid, &status, 0) == pid && status == 0, "the child did not end well");
 }
 
 static inline uint64_t wl_now_ns(void)
