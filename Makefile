@@ -95,7 +95,7 @@ check-slurm: deps selftests ## the tests under Slurm, in a cluster of VMs; K=6.1
 	$(call in_cluster,workflow)
 
 cluster: deps selftests ## a prompt in a cluster, or some tests there: T="name name"
-	$(if $(T),$(call in_cluster,$(if $(filter snakemake,$(T)),workflow,slurm)) -v $(T),scripts/cluster.sh shell --kernel $(one_kernel))
+	$(if $(T),$(call in_cluster,$(if $(filter snakemake mpi,$(T)),workflow,slurm)) -v $(T),scripts/cluster.sh shell --kernel $(one_kernel))
 
 faults: deps selftests ## ckctl and tasks killed at N=500 random moments; K=debug: failing allocations, too
 	scripts/vm.sh run --kernel $(one_kernel) --disk 2G --env TIMEOUT_FACTOR=$(one_factor) $(SEED:%=--env SEED=%) \

@@ -32,7 +32,7 @@ On node0:
   --nodes N     how many nodes, 2 (default) to 4, with one processor each
   --kernel K    6.1 (default), 6.12 and others, as in scripts/vm.sh
   --mem M       megabytes of memory of each node (1024; 2048 for the debug kernel)
-  --rootfs KIND slurm (default), or workflow: with Snakemake, too
+  --rootfs KIND slurm (default), or workflow: with Snakemake and MPI, too
   --share DIR   share DIR, at the same path (default: an empty one at /share)
   --timeout S   seconds until the cluster counts as hung (300; shell: none)
   --env N=V     set a variable for COMMAND; may be repeated

@@ -10,8 +10,9 @@ full_packages=("${base_packages[@]}" criu gdb python3 python3-numpy libopenblas0
 	zstd stress-ng sqlite3 strace perl e2fsprogs btrfs-progs gcc libc6-dev file time)
 # libslurm-dev has the headers that the plugin is built with.
 slurm_packages=("${base_packages[@]}" slurm-wlm libslurm-dev munge python3 strace)
-# A workflow manager comes with dozens of packages: only where one is tested.
-workflow_packages=("${slurm_packages[@]}" snakemake)
+# A workflow manager and MPI come with dozens of packages: only where they are tested.
+# Slurm loads PMIx by the name that only its -dev package has.
+workflow_packages=("${slurm_packages[@]}" snakemake python3-mpi4py libpmix-dev)
 
 rootfs_dir() {	# base|full|slurm|workflow [SUITE]: print its path, building it first if need be
 	local suite=${2:-$(host_suite)} packages dir
