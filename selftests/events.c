@@ -7,7 +7,6 @@
 #include <sys/eventfd.h>
 #include <sys/signalfd.h>
 #include <sys/timerfd.h>
-#include <sys/wait.h>
 #include "workload.h"
 
 #define CLOSED 77		/* a number that only an epoll knows */

@@ -8,7 +8,6 @@
  * With TMPDIR in the environment that is elsewhere, the first one is no temporary file.
  */
 #include <sys/mman.h>
-#include <sys/wait.h>
 #include "workload.h"
 
 #define SIZE (256 * 1024UL)

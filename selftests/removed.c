@@ -4,7 +4,6 @@
  * contents with holes, offsets, modes, seals, and who shares what with whom.
  */
 #include <sys/mman.h>
-#include <sys/wait.h>
 #include "workload.h"
 
 #define SIZE (1024 * 1024UL)

@@ -7,7 +7,6 @@
  */
 #include <sys/file.h>
 #include <sys/mman.h>
-#include <sys/wait.h>
 #include "workload.h"
 
 #define SIZE (256 * 1024UL)

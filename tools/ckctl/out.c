@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: GPL-2.0
-#include "clock.h"
 #include "out.h"
 
 #include <errno.h>
@@ -7,8 +6,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
+
+#include "clock.h"
 
 bool out_json;
 bool out_quiet;

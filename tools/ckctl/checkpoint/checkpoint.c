@@ -20,9 +20,9 @@
 
 /* ---- time ---- */
 
-void checkpoint_group_begin(struct checkpoint_group *group, unsigned int nr, int stop_fd)
+void checkpoint_group_begin(struct checkpoint_group *group, bool alone, int stop_fd)
 {
-	*group = (struct checkpoint_group){ .start_ns = clock_ns(CLOCK_MONOTONIC), .nr = nr,
+	*group = (struct checkpoint_group){ .start_ns = clock_ns(CLOCK_MONOTONIC), .alone = alone,
 					    .stop_fd = stop_fd };
 }
 
@@ -186,7 +186,7 @@ int checkpoint_make(const struct checkpoint_request *req, struct checkpoint_resu
 	size_t i;
 
 	memset(res, 0, sizeof(*res));
-	checkpoint_group_begin(&group, 1, checkpoint_signal_fd());
+	checkpoint_group_begin(&group, true, checkpoint_signal_fd());
 	if (group.stop_fd < 0)
 		return fail_errno(errno, "cannot watch for signals");
 	do {

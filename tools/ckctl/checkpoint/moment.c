@@ -3,19 +3,20 @@
  * Some of what stands against a checkpoint is over in a moment: libc has a socket to
  * ask the name service cache, a resolver one to ask a name server, and a program with
  * capabilities of its own may give them up when it has begun.  Whether that was so shows
- * when the job runs again, at no cost to it.
+ * when the job runs again, at no cost to it, unless other parts of it stand still until
+ * this one has answered: these are not kept waiting.
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <time.h>
+#include <poll.h>
 #include <unistd.h>
 
 #include "context.h"
 #include "state/files.h"
 
-/* From one look to the next: 1 ms, doubled each time, 127 in all. */
-#define FIRST_PAUSE_NS	1000000L
-#define MAX_LOOKS	7
+/* From one look to the next, doubled each time: 255 ms in all. */
+#define FIRST_PAUSE_MS	1
+#define MAX_PAUSE_MS	128
 
 static bool is_over(const struct checkpoint *c)
 {
@@ -32,17 +33,14 @@ static bool is_over(const struct checkpoint *c)
 
 bool moment_is_over(const struct checkpoint *c)
 {
-	struct timespec pause = { .tv_nsec = FIRST_PAUSE_NS };
-	int looks = 0;
+	struct pollfd stop = { .fd = c->group->stop_fd, .events = POLLIN };
+	int pause;
 
-	if (!c->unreadable && !sockets_refused(&c->dump))
+	if (!c->group->alone || (!c->unreadable && !sockets_refused(&c->dump)))
 		return false;
 	/* Nothing tells of it. */
-	while (!is_over(c)) {
-		if (looks++ == MAX_LOOKS)
+	for (pause = FIRST_PAUSE_MS; !is_over(c); pause *= 2)
+		if (pause > MAX_PAUSE_MS || poll(&stop, 1, pause) > 0)
 			return false;
-		nanosleep(&pause, NULL);
-		pause.tv_nsec *= 2;
-	}
 	return true;
 }

@@ -31,10 +31,11 @@
 #include "checkpoint.h"
 #include "room.h"
 
-/* What checkpoints have in common that are made at the same time. */
+/* What all attempts at a checkpoint have in common, and all its parts that are made at the
+ * same time. */
 struct checkpoint_group {
 	uint64_t start_ns;		/* of CLOCK_MONOTONIC: MaxWait counts from there */
-	unsigned int nr;		/* how many: they share the descriptors of this process */
+	bool alone;			/* nothing else stands still for it: see moment.c */
 	int stop_fd;			/* all give up as soon as this can be read */
 };
 
@@ -64,7 +65,8 @@ int checkpoint_commit(struct checkpoint *c);
 /* Of one that was snapped: the processes that are in it, with their status. */
 const struct dump *checkpoint_dump(const struct checkpoint *c);
 /* NULL is fine.  True when what failed need not fail again: a process ended or
- * called exec at the wrong moment. */
+ * called exec at the wrong moment, or what stood against it is over.  One that is
+ * alone waits for that for up to a quarter of a second, while the job runs on. */
 bool checkpoint_end(struct checkpoint *c);
 
 /*
@@ -72,8 +74,8 @@ bool checkpoint_end(struct checkpoint *c);
  * time.  False when there have been enough of them or no time is left.
  */
 bool checkpoint_try_again(const struct checkpoint_group *group, uint64_t max_wait_ms, int number);
-/* A group of @nr that begins now. */
-void checkpoint_group_begin(struct checkpoint_group *group, unsigned int nr, int stop_fd);
+/* One that begins now. */
+void checkpoint_group_begin(struct checkpoint_group *group, bool alone, int stop_fd);
 /* Every signal that asks a program to end, as a descriptor; -1 and errno. */
 int checkpoint_signal_fd(void);
 

@@ -29,7 +29,7 @@ static void raise_limits(struct checkpoint *c)
 		setrlimit(RLIMIT_NOFILE, &l);
 	}
 	room = l.rlim_cur / 2 < MAX_EARLY_ROOM ? l.rlim_cur / 2 : MAX_EARLY_ROOM;
-	c->early_room = room / (c->group->nr ? c->group->nr : 1);
+	c->early_room = room;
 	mlockall(MCL_CURRENT);
 }
 

@@ -145,8 +145,7 @@ static int take_pages(const struct ckpt_rec_pages *owner, const void *data_runs,
 	/* All data of a message lies together. */
 	rc = len ? put(image_page_fd(c->writer), data, len, runs[i].pos) : CK_OK;
 	if (!rc)
-		rc = put(image_index_fd(c->writer), runs, nr_runs * sizeof(*runs),
-			       c->index_pos);
+		rc = put(image_index_fd(c->writer), runs, nr_runs * sizeof(*runs), c->index_pos);
 	c->index_pos += nr_runs * sizeof(*runs);
 	return rc;
 }

@@ -14,9 +14,9 @@
 #include <xxhash.h>
 
 #include "../image/dir.h"
+#include "../io.h"
 #include "../out.h"
 #include "../restart/vdso.h"
-#include "io.h"
 
 #define RUN_BYTES	((size_t)CKPT_RUN_MAX_PAGES * CKPT_PAGE_SIZE)
 
@@ -126,10 +126,8 @@ static int copy_mapped(struct memory *m, size_t i)
 	}
 	while (rc == CK_OK && pos < len) {
 		size_t want = len - pos < RUN_BYTES ? (size_t)(len - pos) : RUN_BYTES;
-		ssize_t n = pread(fd, m->buf, want, (off_t)(vma->rec->offset + pos));
+		ssize_t n = io_read(fd, m->buf, want, vma->rec->offset + pos);
 
-		if (n < 0 && errno == EINTR)
-			continue;
 		if (n < 0)
 			rc = fail_errno(errno, "cannot read %s", vma->path);
 		if (n <= 0)

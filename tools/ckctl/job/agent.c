@@ -114,11 +114,13 @@ static json_t *in_step(const struct unit *u, const char *sentence)
 	return value;
 }
 
-/* The first of them that says no, and what all have against it. */
+/* The first of them that says no, and what all have against it.  One that will say no
+ * again is enough for there to be no use in asking again. */
 static int judge(struct agent *a, enum which which)
 {
 	const json_t *list, *item;
 	const char *text;
+	bool again = true;
 	size_t i, k;
 	int rc = CK_OK;
 
@@ -130,7 +132,7 @@ static int judge(struct agent *a, enum which which)
 		list = json_object_get(u->answer, "obstacles");
 		json_array_foreach(list, k, item)
 			json_array_append_new(a->obstacles, in_step(u, json_string_value(item)));
-		a->again |= json_is_true(json_object_get(u->answer, "again"));
+		again &= json_is_true(json_object_get(u->answer, "again"));
 		if (rc)
 			continue;
 		a->at = u;
@@ -138,6 +140,7 @@ static int judge(struct agent *a, enum which which)
 		rc = fail((int)json_integer_value(json_object_get(u->answer, "code")) ? : CK_FAILED, "%s",
 			  text ? text : "");
 	}
+	a->again |= rc && again;
 	return rc;
 }
 
@@ -240,6 +243,7 @@ static int prepare(struct agent *a, const json_t *request, json_t *answer)
 	const char *job = json_string_value(json_object_get(request, "job"));
 	const char *dir = json_string_value(json_object_get(request, "dir"));
 	json_t *steps = json_object_get(request, "steps"), *list = json_array();
+	json_t *theirs = json_deep_copy(request);
 	size_t i;
 	int rc;
 
@@ -253,8 +257,11 @@ static int prepare(struct agent *a, const json_t *request, json_t *answer)
 	rc = check_place(a, job);
 	if (!rc)
 		rc = start_units(a, steps, json_is_true(json_object_get(request, "batch")));
+	if (a->nr != 1)
+		json_object_set_new(theirs, "alone", json_false());
 	if (!rc)
-		rc = have(a, ALL, request);
+		rc = have(a, ALL, theirs);
+	json_decref(theirs);
 	for (i = 0; i < a->nr && !rc; i++)
 		json_array_append_new(list, json_string(a->units[i].step.name));
 	json_object_set_new(answer, "cramped", json_boolean(!rc && is_cramped(a)));

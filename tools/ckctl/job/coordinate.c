@@ -207,10 +207,11 @@ static int prepare(struct coordinator *c)
 	int left = deadline_left_ms(&c->deadline);
 
 	return crew_ask(c->crew, json_pack(
-		"{s:s, s:s, s:s, s:o, s:I, s:b}", "cmd", "prepare", "job", c->id,
+		"{s:s, s:s, s:s, s:o, s:I, s:b, s:b}", "cmd", "prepare", "job", c->id,
 		"dir", job_image_dir(c->writer), "steps",
 		is_step(c) ? json_pack("[s]", c->req->step) : json_null(), "max_wait_ms",
-		(json_int_t)(left < 0 ? 0 : left ? left : 1), "batch", (int)c->batch));
+		(json_int_t)(left < 0 ? 0 : left ? left : 1), "batch", (int)c->batch,
+		"alone", crew_size(c->crew) == 1));
 }
 
 /* What is asked for must have been found somewhere, and without its script a batch
@@ -535,7 +536,7 @@ int coordinate(const struct coordinate_request *req, struct coordinate_result *r
 	snprintf(what, sizeof(what), "job %.32s%s%.16s", req->job, req->step && *req->step ? "." : "",
 		 req->step ? req->step : "");
 	deadline_begin(&c.deadline, what, req->max_wait_ms, fd);
-	checkpoint_group_begin(&c.group, 1, fd);
+	checkpoint_group_begin(&c.group, false, fd);
 	whereabouts_note(&c.own);
 	rc = begin(&c);
 	if (!rc)

@@ -117,9 +117,7 @@ static void file_name(char *buf, size_t size, const char *id)
 /* When a process was started, in clock ticks since boot; 0 when there is none. */
 static uint64_t start_time(pid_t pid)
 {
-	long long start = proc_stat(pid, 22);
-
-	return start < 0 ? 0 : (uint64_t)start;
+	return (uint64_t)proc_stat(pid, 22);
 }
 
 static json_t *streams_to_json(const struct job_streams *streams)

@@ -8,7 +8,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "ask.h"
@@ -67,11 +66,10 @@ static int64_t wall_s(int64_t at_ms)
 static int write_diary(struct keeper *k)
 {
 	struct capture outer;
-	char sentence[1024];
 	int rc;
 
 	k->diary.next = k->diary.ended ? 0 : wall_s(schedule_due(&k->schedule));
-	outer = fail_capture(sentence, sizeof(sentence));
+	outer = fail_mute();
 	rc = diary_write(k->cluster, k->req->name, &k->diary);
 	fail_restore(outer);
 	return rc;
@@ -460,6 +458,7 @@ int keeper_run(const struct keeper_request *req)
 	};
 	struct deadline stop;		/* for what is asked of Slurm meanwhile */
 	char what[64];
+	bool covered;
 
 	signal(SIGPIPE, SIG_IGN);
 	snprintf(what, sizeof(what), "job %.40s", req->name);
@@ -468,15 +467,20 @@ int keeper_run(const struct keeper_request *req)
 					     .step = req->step ? req->name : NULL };
 	snprintf(k.voice.file, sizeof(k.voice.file), "%s/%s.ckpt.log", req->image_dir, req->name);
 	slurm_own_cluster(&stop, k.cluster, sizeof(k.cluster));
+	covered = is_covered(&k);
+	if (!covered && req->interval_s) {
+		begin(&k);
+		write_diary(&k);
+	}
+	/* Who finds the job here finds its schedule as well. */
 	introduce(&k);
-	if (is_covered(&k))
+	if (covered)
 		return CK_OK;
 	listen_to_job(&k);
 	if (!req->interval_s) {
 		sleep_until(&k, SCHEDULE_NEVER);
 		return CK_OK;
 	}
-	begin(&k);
 	look(&k);
 	write_diary(&k);
 	while (sleep_until(&k, next_wake(&k)) && act(&k))

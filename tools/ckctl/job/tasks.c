@@ -107,9 +107,7 @@ static bool is_slot(pid_t pid)
 
 pid_t task_parent(pid_t pid)
 {
-	long long parent = proc_stat(pid, 4);
-
-	return parent < 0 ? 0 : (pid_t)parent;
+	return (pid_t)proc_stat(pid, 4);
 }
 
 /* ---- tasks ---- */

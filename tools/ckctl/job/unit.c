@@ -109,7 +109,7 @@ static int prepare(struct work *w, const json_t *request, json_t *answer)
 		w->dir = NULL;
 		return fail(CK_FAILED, "out of memory");
 	}
-	checkpoint_group_begin(&w->group, 1, w->in);
+	checkpoint_group_begin(&w->group, json_is_true(json_object_get(request, "alone")), w->in);
 	rc = job_image_step(dir, w->step->name);
 	/* What the batch system knows is outside of where the processes may live. */
 	if (!rc)

@@ -5,7 +5,7 @@
  * (enter.h), and its end is the end of the checkpoint.  The agent speaks with it
  * as the coordinator does with the agent; the commands are
  *
- *	prepare		dir, max_wait_ms
+ *	prepare		dir, max_wait_ms, alone
  *	freeze, snapshot, thaw
  *	save		-> tasks [[rank, localid, pid]…]
  *

@@ -22,8 +22,8 @@
 #include <sys/user.h>
 #include <time.h>
 
-#include "../out.h"
 #include "clock.h"
+#include "out.h"
 
 /* linux/errno.h of the kernel: never seen by programs. */
 #define ERESTARTSYS		512

@@ -133,13 +133,16 @@ static void learn_began(struct places *places, const struct proc *p)
 {
 	struct timespec now, boot;
 	char text[1024];
-	int64_t began;
+	int64_t began, ticks;
 
 	if (proc_text(p, -1, "stat", text, sizeof(text)) < 0)
 		return;
+	ticks = proc_stat_field(text, 22);
+	if (!ticks)
+		return;
 	clock_gettime(CLOCK_REALTIME, &now);
 	clock_gettime(CLOCK_BOOTTIME, &boot);
-	began = proc_stat_field(text, 22) / sysconf(_SC_CLK_TCK) + now.tv_sec -
+	began = ticks / sysconf(_SC_CLK_TCK) + now.tv_sec -
 		boot.tv_sec - BEFORE_THE_FIRST;
 	if (began < places->began)
 		places->began = began;

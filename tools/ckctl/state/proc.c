@@ -164,7 +164,7 @@ long long proc_stat(pid_t pid, int nr)
 	if (fd >= 0)
 		close(fd);
 	if (n <= 0)
-		return -1;
+		return 0;
 	text[n] = '\0';
 	return proc_stat_field(text, nr);
 }

@@ -56,7 +56,7 @@ ssize_t proc_text(const struct proc *p, int fd, const char *name, char *buf, siz
 
 /* Field @nr of the text of /proc/PID/stat, counted from 1, one of those after the name. */
 long long proc_stat_field(const char *text, int nr);
-/* The same of process @pid; -1 when there is none. */
+/* The same of process @pid; 0 when there is none. */
 long long proc_stat(pid_t pid, int nr);
 
 /* All numeric names in a directory of /proc/PID, ascending, to *list. @fd as

@@ -46,14 +46,14 @@ static bool is_refused(const struct dump_file *f)
 	return f->refused && f->use == DUMP_NEEDED && S_ISSOCK(f->rec.mode);
 }
 
-/* Closed; or its process has become one that is started anew, and makes its own. */
-static bool is_gone(const struct dump_file *f)
+/* Not if its process has become one that is started anew, and makes its own. */
+static bool is_still_open(const struct dump_fd *f)
 {
 	char name[32], path[PATH_MAX];
 
 	snprintf(name, sizeof(name), "fd/%d", f->fd);
-	return proc_link(f->proc, name, path, sizeof(path)) < 0 || strcmp(path, f->path) != 0 ||
-	       omit_is_client(f->proc);
+	return proc_link(f->proc, name, path, sizeof(path)) >= 0 &&
+	       strcmp(path, f->file->path) == 0 && !omit_is_client(f->proc);
 }
 
 bool sockets_refused(const struct dump *d)
@@ -69,8 +69,8 @@ bool sockets_gone(const struct dump *d)
 {
 	size_t i;
 
-	for (i = 0; i < d->files->nr_files; i++)
-		if (is_refused(d->files->files[i]) && !is_gone(d->files->files[i]))
+	for (i = 0; i < d->files->nr_fds; i++)
+		if (is_refused(d->files->fds[i].file) && is_still_open(&d->files->fds[i]))
 			return false;
 	return true;
 }
