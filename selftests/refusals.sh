@@ -212,17 +212,16 @@ restless() {
 		job_works restless && job_end restless
 }
 
-# Each meets the socket one time in four.
-sockets() {
+# Each meets the socket one time in eight.
+moments() {
 	local n
-	job_start sockets sockets || return
-	for ((n = 0; n < 12; n++)); do
-		job_create sockets -q || return
+	job_start moments moments || return
+	for ((n = 0; n < 15; n++)); do
+		job_create moments -q || return
 	done
-	job_rewind sockets
-	touch "$(job_dir sockets)/keep"
-	job_works sockets && refused 3 "is a socket" ckctl create sockets && runs_on sockets &&
-		image_proved "$images/sockets.ckpt" && job_end sockets
+	touch "$(job_dir moments)/socket"
+	job_works moments && refused 3 "is a socket" ckctl create moments && runs_on moments &&
+		image_proved "$images/moments.ckpt" && job_end moments
 }
 
 nothing_left() {
@@ -262,7 +261,7 @@ check "a program that is gone, or replaced" program_changed
 job_cleanup threads
 check "a job that forks, execs and ends threads all the time" restless
 job_cleanup restless
-check "a job with a socket: for a moment, or one that stays" sockets
-job_cleanup sockets
+check "a socket: for a moment, or one that stays" moments
+job_cleanup moments
 check "nothing is left behind" nothing_left
 finish

@@ -49,7 +49,9 @@ int prove(struct checkpoint *c);
 /* Their status is read: whose image it is may have all of their memory. */
 int prove_owner(const struct checkpoint *c);
 
-/* moment.c: thawed; does what stood against it no longer do so, now or in a moment? */
+/* moment.c: frozen, and a right was missing: was it that to read somebody's memory? */
+void moment_denied(struct checkpoint *c);
+/* Thawed; does what stood against it no longer do so, now or in a moment? */
 bool moment_is_over(const struct checkpoint *c);
 
 /* save.c: all frozen, the contents of files that are to be in the image; only looked at

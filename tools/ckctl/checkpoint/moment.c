@@ -14,21 +14,33 @@
 #include "context.h"
 #include "state/files.h"
 
-/* From one look to the next, doubled each time: 255 ms in all. */
+/* From one look to the next, doubled each time: half a second in all. */
 #define FIRST_PAUSE_MS	1
-#define MAX_PAUSE_MS	128
+#define MAX_PAUSE_MS	256
 
-static bool is_over(const struct checkpoint *c)
+static bool is_readable(const struct proc *p)
 {
-	int fd;
+	int fd = openat(p->dir_fd, "mem", O_RDONLY | O_CLOEXEC);
 
-	if (!c->unreadable)
-		return sockets_gone(&c->dump);
-	fd = openat(c->unreadable->dir_fd, "mem", O_RDONLY | O_CLOEXEC);
 	if (fd < 0)
 		return errno == ESRCH || errno == ENOENT;
 	close(fd);
 	return true;
+}
+
+void moment_denied(struct checkpoint *c)
+{
+	const struct dump *d = &c->dump;
+	size_t i;
+
+	for (i = 0; i < d->nr_procs && !c->unreadable; i++)
+		if (!is_readable(&d->procs[i]))
+			c->unreadable = &d->procs[i];
+}
+
+static bool is_over(const struct checkpoint *c)
+{
+	return c->unreadable ? is_readable(c->unreadable) : sockets_gone(&c->dump);
 }
 
 bool moment_is_over(const struct checkpoint *c)

@@ -173,6 +173,8 @@ int checkpoint_snapped(struct checkpoint *c)
 	if (checked) {
 		/* ESRCH: killed between the module's look and ours. */
 		c->fleeting |= checked == CK_NOTFOUND;
+		if (checked == CK_PERM)
+			moment_denied(c);
 		return fail(checked, "%s", checked_why);
 	}
 	rc = prove_owner(c);

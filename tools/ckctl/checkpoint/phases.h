@@ -66,7 +66,7 @@ int checkpoint_commit(struct checkpoint *c);
 const struct dump *checkpoint_dump(const struct checkpoint *c);
 /* NULL is fine.  True when what failed need not fail again: a process ended or
  * called exec at the wrong moment, or what stood against it is over.  One that is
- * alone waits for that for up to a quarter of a second, while the job runs on. */
+ * alone waits for that for up to half a second, while the job runs on. */
 bool checkpoint_end(struct checkpoint *c);
 
 /*

@@ -105,9 +105,9 @@ static int open_again(struct checkpoint *c, struct proc *procs, size_t nr)
 		p->mem_fd = openat(p->dir_fd, "mem", O_RDONLY | O_CLOEXEC);
 		if (p->mem_fd >= 0)
 			continue;
-		if (errno == EACCES || errno == EPERM)
-			c->unreadable = p;
-		return checkpoint_gone(c, errno, "you may not read the memory of", p->pid);
+		err = errno;
+		moment_denied(c);
+		return checkpoint_gone(c, err, "you may not read the memory of", p->pid);
 	}
 	return CK_OK;
 }
