@@ -30,20 +30,34 @@ while not os.path.exists("stop"):
     threading.Event().wait(0.1)
 END
 
-# On every node: limits that hold, and somebody who counts. What is selected by is
-# read at the start only.
-site_limits() {
+# What is selected by is read at the start only.
+slurm_anew() {
 	local node
-	for node in $(sinfo -h -N -o %N); do
-		node-run "$node" sh -c 'sed -i s/ConstrainRAMSpace=no/ConstrainRAMSpace=yes/ /etc/slurm/cgroup.conf
-			sed -i -e "s/^SelectTypeParameters=.*/SelectTypeParameters=CR_Core_Memory\nDefMemPerCPU=150/" \
-				-e "s/^JobAcctGatherType=.*/JobAcctGatherType=jobacct_gather\/cgroup\nJobAcctGatherFrequency=task=2/" /etc/slurm/slurm.conf' || return
-	done
 	pkill -x slurmctld && await 30 controller_gone && slurmctld </dev/null >/dev/null 2>&1 && await 30 scontrol ping || return
 	for node in $(sinfo -h -N -o %N); do
 		node-run "$node" sh -c 'pkill -x slurmd; while pgrep -x slurmd; do :; done >/dev/null; slurmd' || return
 	done
 	node-idle && scontrol show config | grep -E '^(SelectTypeParameters|JobAcctGatherType)'
+}
+
+# On every node: limits that hold, and somebody who counts.
+site_limits() {
+	local node
+	for node in $(sinfo -h -N -o %N); do
+		node-run "$node" sh -c 'cd /etc/slurm && cp -p cgroup.conf cgroup.before && cp -p slurm.conf slurm.before &&
+			sed -i s/ConstrainRAMSpace=no/ConstrainRAMSpace=yes/ cgroup.conf &&
+			sed -i -e "s/^SelectTypeParameters=.*/SelectTypeParameters=CR_Core_Memory\nDefMemPerCPU=150/" \
+				-e "s/^JobAcctGatherType=.*/JobAcctGatherType=jobacct_gather\/cgroup\nJobAcctGatherFrequency=task=2/" slurm.conf' || return
+	done
+	slurm_anew
+}
+# For the tests after this one.
+no_limits() {
+	local node
+	for node in $(sinfo -h -N -o %N); do
+		node-run "$node" sh -c 'cd /etc/slurm && mv cgroup.before cgroup.conf && mv slurm.before slurm.conf' || return
+	done
+	slurm_anew && ! scontrol show config | grep -i '^SelectTypeParameters.*MEMORY'
 }
 controller_gone() { ! pgrep -x slurmctld; }
 
@@ -109,4 +123,5 @@ check "a site that keeps jobs within their memory and counts" site_limits
 run "Accounting, cgroup limits act on the restarted tasks as on any others" acts
 run "cgroup limits act on the restarted tasks: who takes more than that is killed, and Slurm knows" ends_at_its_limit
 run "cgroup limits: a job whose limit has no room for a copy of its memory survives its checkpoint" cramped
+check "the cluster is as it was" no_limits
 finish
