@@ -40,11 +40,11 @@ slurm_anew() {
 	node-idle && scontrol show config | grep -E '^(SelectTypeParameters|JobAcctGatherType)'
 }
 
-# On every node: limits that hold, and somebody who counts.
+# On every node, which sinfo names once for each partition: limits that hold, and somebody who counts.
 site_limits() {
 	local node
 	for node in $(sinfo -h -N -o %N); do
-		node-run "$node" sh -c 'cd /etc/slurm && cp -p cgroup.conf cgroup.before && cp -p slurm.conf slurm.before &&
+		node-run "$node" sh -c 'cd /etc/slurm && cp -pn cgroup.conf cgroup.before && cp -pn slurm.conf slurm.before &&
 			sed -i s/ConstrainRAMSpace=no/ConstrainRAMSpace=yes/ cgroup.conf &&
 			sed -i -e "s/^SelectTypeParameters=.*/SelectTypeParameters=CR_Core_Memory\nDefMemPerCPU=150/" \
 				-e "s/^JobAcctGatherType=.*/JobAcctGatherType=jobacct_gather\/cgroup\nJobAcctGatherFrequency=task=2/" slurm.conf' || return
@@ -55,7 +55,7 @@ site_limits() {
 no_limits() {
 	local node
 	for node in $(sinfo -h -N -o %N); do
-		node-run "$node" sh -c 'cd /etc/slurm && mv cgroup.before cgroup.conf && mv slurm.before slurm.conf' || return
+		node-run "$node" sh -c 'cd /etc/slurm && for f in cgroup slurm; do [ ! -e $f.before ] || mv $f.before $f.conf; done' || return
 	done
 	slurm_anew && ! scontrol show config | grep -i '^SelectTypeParameters.*MEMORY'
 }

@@ -116,7 +116,8 @@ not_requeued() {
 
 # What it has done since under its other id is not taken back by a slip.
 later_image() {
-	local former done_then
+	# More than are done until it is cancelled, twice.
+	local former done_then rounds=400
 	two_tasks later --no-requeue && former=$job && as_user scancel "$job" && job_await "$job" CANCELLED || return
 	done_then=$(rounds_of 0)
 	restart 0 "$former" || return
