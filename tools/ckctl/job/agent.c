@@ -114,13 +114,11 @@ static json_t *in_step(const struct unit *u, const char *sentence)
 	return value;
 }
 
-/* The first of them that says no, and what all have against it.  One that will say no
- * again is enough for there to be no use in asking again. */
+/* The first of them that says no, and what all have against it. */
 static int judge(struct agent *a, enum which which)
 {
 	const json_t *list, *item;
 	const char *text;
-	bool again = true;
 	size_t i, k;
 	int rc = CK_OK;
 
@@ -132,7 +130,8 @@ static int judge(struct agent *a, enum which which)
 		list = json_object_get(u->answer, "obstacles");
 		json_array_foreach(list, k, item)
 			json_array_append_new(a->obstacles, in_step(u, json_string_value(item)));
-		again &= json_is_true(json_object_get(u->answer, "again"));
+		/* Those that have ended are not asked the next time. */
+		a->again |= json_is_true(json_object_get(u->answer, "again"));
 		if (rc)
 			continue;
 		a->at = u;
@@ -140,7 +139,6 @@ static int judge(struct agent *a, enum which which)
 		rc = fail((int)json_integer_value(json_object_get(u->answer, "code")) ? : CK_FAILED, "%s",
 			  text ? text : "");
 	}
-	a->again |= rc && again;
 	return rc;
 }
 

@@ -392,7 +392,6 @@ static int tell(struct crew *c)
 {
 	const char *text;
 	int rc = CK_OK, code;
-	bool again = true;
 	size_t i;
 
 	for (i = 0; i < c->nr; i++) {
@@ -400,14 +399,13 @@ static int tell(struct crew *c)
 		if (!has_failed(&c->members[i]))
 			continue;
 		code = (int)json_integer_value(json_object_get(c->members[i].answer, "code"));
-		again &= json_is_true(json_object_get(c->members[i].answer, "again"));
+		c->again |= json_is_true(json_object_get(c->members[i].answer, "again"));
 		text = json_string_value(json_object_get(c->members[i].answer, "text"));
 		if (!rc)
 			rc = fail(code > CK_OK && code <= CK_BUSY ? code : CK_FAILED, "%s: %s",
 				  c->members[i].node, text ? text : "no reason given");
 		take_list(&c->members[i], "obstacles", c->obstacles);
 	}
-	c->again = rc && again;
 	return rc;
 }
 
