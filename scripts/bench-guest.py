@@ -143,7 +143,8 @@ class Ckctl:
 
     def restart(self):
         self.keeper = subprocess.Popen(
-            ["ckctl", "restart", "-q", self.work + "/bench.ckpt"],
+            # --force: the file in which it shows its figures has changed since, for CRIU, too.
+            ["ckctl", "restart", "-q", "--force", self.work + "/bench.ckpt"],
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
 
     def died(self):
