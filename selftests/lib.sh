@@ -310,6 +310,19 @@ runs_on() {	# NAME
 	job_works "$1"
 }
 
+# What is there for a moment only refuses none of so many checkpoints; root meets it one time
+# in eight, for memory that is not to be read is no obstacle then, others one in four.
+moments() {	# NR FILE STATUS WORD: how it is refused once it stays
+	local n
+	job_start moments moments || return
+	for ((n = 0; n < $1; n++)); do
+		job_create moments -q || return
+	done
+	touch "$(job_dir moments)/$2"
+	job_works moments && refused "$3" "$4" ckctl create moments && runs_on moments &&
+		image_proved "$images/moments.ckpt" && job_end moments
+}
+
 job_cleanup() {	# NAME
 	local cgroup
 	cgroup=$(job_cgroup "$1")

@@ -8,8 +8,8 @@
 #include <sys/socket.h>
 #include "workload.h"
 
-#define MOMENT_US	10000
-#define BETWEEN_US	30000
+#define MOMENT_MS	10
+#define BETWEEN_MS	30
 
 int main(int argc, char **argv)
 {
@@ -21,19 +21,19 @@ int main(int argc, char **argv)
 	while (!wl_stopping()) {
 		if (fd < 0)
 			fd = wl_must(socket(AF_UNIX, SOCK_STREAM, 0));
-		usleep(MOMENT_US);
+		wl_pause_ms(MOMENT_MS);
 		socket_stays |= access(wl_path("socket"), F_OK) == 0;
 		if (!socket_stays) {
 			close(fd);
 			fd = -1;
 		}
-		usleep(BETWEEN_US);
+		wl_pause_ms(BETWEEN_MS);
 		wl_must(prctl(PR_SET_DUMPABLE, 0));
-		usleep(MOMENT_US);
+		wl_pause_ms(MOMENT_MS);
 		private_stays |= access(wl_path("private"), F_OK) == 0;
 		if (!private_stays)
 			wl_must(prctl(PR_SET_DUMPABLE, 1));
-		usleep(BETWEEN_US);
+		wl_pause_ms(BETWEEN_MS);
 	}
 	wl_passed();
 	return 0;

@@ -212,18 +212,6 @@ restless() {
 		job_works restless && job_end restless
 }
 
-# Each meets the socket one time in eight.
-moments() {
-	local n
-	job_start moments moments || return
-	for ((n = 0; n < 15; n++)); do
-		job_create moments -q || return
-	done
-	touch "$(job_dir moments)/socket"
-	job_works moments && refused 3 "is a socket" ckctl create moments && runs_on moments &&
-		image_proved "$images/moments.ckpt" && job_end moments
-}
-
 nothing_left() {
 	local left
 	left=$(ls -d "$cgroup_here"/ckpt-*/ 2>/dev/null)
@@ -261,7 +249,7 @@ check "a program that is gone, or replaced" program_changed
 job_cleanup threads
 check "a job that forks, execs and ends threads all the time" restless
 job_cleanup restless
-check "a socket: for a moment, or one that stays" moments
+check "a socket: for a moment, or one that stays" moments 15 socket 3 "is a socket"
 job_cleanup moments
 check "nothing is left behind" nothing_left
 finish

@@ -72,18 +72,6 @@ foreign_image() {
 		refused 4 foreign.ckpt ckctl verify "$foreign_dir/foreign.ckpt"
 }
 
-# As of a program with capabilities. One checkpoint in four meets that, or a socket.
-not_readable() {
-	local n
-	job_start moments moments || return
-	for ((n = 0; n < 10; n++)); do
-		job_create moments -q || return
-	done
-	touch "$(job_dir moments)/private"
-	job_works moments && refused 4 "read the memory" ckctl create moments && runs_on moments &&
-		image_proved "$images/moments.ckpt" && job_end moments
-}
-
 # What others cannot even look at.
 private_image() {
 	[ "$(stat -c %a "$images/regs.ckpt")" = 700 ] &&
@@ -179,7 +167,7 @@ check "a directory that they may not write in" unwritable
 job_cleanup regs
 check "space that is kept for root is not theirs" no_space_of_roots
 job_cleanup big
-check "memory that is not theirs to read: for a moment, or for good" not_readable
+check "memory that is not theirs to read: for a moment, or for good" moments 10 private 4 "read the memory"
 job_cleanup moments
 check "somebody else's job cannot be checkpointed" foreign_create
 check "nor looked at" foreign_check

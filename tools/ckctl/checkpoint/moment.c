@@ -46,13 +46,15 @@ static bool is_over(const struct checkpoint *c)
 bool moment_is_over(const struct checkpoint *c)
 {
 	struct pollfd stop = { .fd = c->group->stop_fd, .events = POLLIN };
-	int pause;
+	int pause, left;
 
 	if (!c->group->alone || (!c->unreadable && !sockets_refused(&c->dump)))
 		return false;
 	/* Nothing tells of it. */
-	for (pause = FIRST_PAUSE_MS; !is_over(c); pause *= 2)
-		if (pause > MAX_PAUSE_MS || poll(&stop, 1, pause) > 0)
+	for (pause = FIRST_PAUSE_MS; !is_over(c); pause *= 2) {
+		left = checkpoint_remaining_ms(c);
+		if (pause > MAX_PAUSE_MS || (left >= 0 && left < pause) || poll(&stop, 1, pause) > 0)
 			return false;
+	}
 	return true;
 }

@@ -16,6 +16,7 @@
 #include "cgroup.h"
 #include "deadline.h"
 #include "out.h"
+#include "state/proc.h"
 
 #define PAUSE_MS	5
 
@@ -113,15 +114,9 @@ static bool is_srun(pid_t pid)
 /* Beside it, our own may be there.  What cannot be seen (hidepid) may be it. */
 static bool is_stepd(pid_t pid, bool *hidden)
 {
-	char path[32], name[32];
-	ssize_t n;
-	int fd;
+	char name[32];
+	ssize_t n = proc_read(pid, "comm", name, sizeof(name));
 
-	snprintf(path, sizeof(path), "/proc/%d/comm", pid);
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	n = fd < 0 ? -1 : read(fd, name, sizeof(name) - 1);
-	if (fd >= 0)
-		close(fd);
 	*hidden |= n <= 0;
 	return n > 0 && strncmp(name, "slurmstepd", 10) == 0;
 }

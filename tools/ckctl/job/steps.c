@@ -12,6 +12,7 @@
 #include "cgroup.h"
 #include "image/jobimage.h"
 #include "out.h"
+#include "state/proc.h"
 
 /* ---- where ---- */
 
@@ -62,19 +63,11 @@ int steps_here(struct steps_place *place)
 /* "…/ckctl job-agent": who works for a checkpoint is not part of one. */
 static bool is_agent(pid_t pid)
 {
-	char path[32], text[4096], *second;
-	ssize_t n;
-	int fd;
+	char text[4096], *second;
+	ssize_t n = proc_read(pid, "cmdline", text, sizeof(text));
 
-	snprintf(path, sizeof(path), "/proc/%d/cmdline", pid);
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (fd < 0)
-		return false;
-	n = read(fd, text, sizeof(text) - 1);
-	close(fd);
 	if (n <= 0)
 		return false;
-	text[n] = '\0';
 	second = text + strlen(text) + 1;
 	return second < text + n && strcmp(second, "job-agent") == 0;
 }

@@ -15,6 +15,7 @@
 #include "../caps.h"
 #include "../job/cgroup.h"
 #include "../out.h"
+#include "../state/proc.h"
 
 static int check_kernel(const struct image *image)
 {
@@ -56,17 +57,7 @@ static int check_rights(void)
 
 static void read_comm(pid_t tid, char *comm, size_t size)
 {
-	char path[48];
-	ssize_t n = -1;
-	int fd;
-
-	snprintf(path, sizeof(path), "/proc/%d/comm", tid);
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (fd >= 0) {
-		n = read(fd, comm, size - 1);
-		close(fd);
-	}
-	comm[n > 0 ? n : 0] = '\0';
+	proc_read(tid, "comm", comm, size);
 	comm[strcspn(comm, "\n")] = '\0';
 }
 

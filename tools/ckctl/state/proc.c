@@ -139,6 +139,25 @@ ssize_t proc_text(const struct proc *p, int fd, const char *name, char *buf, siz
 	return n < 0 || len == size - 1 ? -1 : (ssize_t)len;
 }
 
+ssize_t proc_read(pid_t pid, const char *name, char *buf, size_t size)
+{
+	char path[48];
+	ssize_t n;
+	int fd, err;
+
+	buf[0] = '\0';
+	snprintf(path, sizeof(path), "/proc/%d/%s", pid, name);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return -1;
+	n = read(fd, buf, size - 1);
+	err = errno;
+	close(fd);
+	buf[n > 0 ? n : 0] = '\0';
+	errno = err;
+	return n;
+}
+
 long long proc_stat_field(const char *text, int nr)
 {
 	/* The name, in parentheses, may hold anything. */
@@ -154,19 +173,9 @@ long long proc_stat_field(const char *text, int nr)
 
 long long proc_stat(pid_t pid, int nr)
 {
-	char path[32], text[1024];
-	ssize_t n;
-	int fd;
+	char text[1024];
 
-	snprintf(path, sizeof(path), "/proc/%d/stat", pid);
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	n = fd < 0 ? -1 : read(fd, text, sizeof(text) - 1);
-	if (fd >= 0)
-		close(fd);
-	if (n <= 0)
-		return 0;
-	text[n] = '\0';
-	return proc_stat_field(text, nr);
+	return proc_read(pid, "stat", text, sizeof(text)) > 0 ? proc_stat_field(text, nr) : 0;
 }
 
 static int by_number(const void *a, const void *b)

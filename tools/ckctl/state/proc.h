@@ -54,6 +54,10 @@ void proc_move(struct proc *to, struct proc *from);
  * beginning fits, which is in @buf. */
 ssize_t proc_text(const struct proc *p, int fd, const char *name, char *buf, size_t size);
 
+/* A small file of process or thread @pid, which need not be open: all that one read
+ * gives, NUL terminated.  Its length, or -1 and errno, and then @buf is empty. */
+ssize_t proc_read(pid_t pid, const char *name, char *buf, size_t size);
+
 /* Field @nr of the text of /proc/PID/stat, counted from 1, one of those after the name. */
 long long proc_stat_field(const char *text, int nr);
 /* The same of process @pid; 0 when there is none. */

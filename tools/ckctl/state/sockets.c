@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Sockets: a standard stream of the job's launch, or refused, for no kernel tells
- * what is under way in one.
+ * Sockets: a standard stream of the job's launch, or refused, for what is under way in
+ * one is known to the other end as well, which would not go back with the job.
  */
 #include <errno.h>
 #include <limits.h>
