@@ -153,7 +153,8 @@ struct ckpt_request {
  * @froze: we wrote "1" and have not written "0" since; under @walk_lock
  * @mended: no system call will fail with EINTR because of that
  * @frozen_at: ktime of the freeze request, ns
- * @monotonic_ns: CLOCK_MONOTONIC at the instant that is saved: all are frozen
+ * @monotonic_ns: the machine's CLOCK_MONOTONIC when all are frozen, the instant
+ *	that is saved
  * @boottime_ns: CLOCK_BOOTTIME, likewise
  * @standstill_ns: set by the thaw
  * @procs: frozen processes, ascending by pid

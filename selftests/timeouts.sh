@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# timeout=600
+# timeout=900
 # shellcheck disable=SC2086 # what is unquoted is a number
 #
 # A timeout counts the time that was left: under checkpoints made one after the
@@ -95,23 +95,28 @@ timers_restarted() {
 	job_restart countdown && job_works countdown && job_end countdown
 }
 
-# As after a reboot: clocks that begin with it show less than at the checkpoint. Not
-# for timer_create(2), which the module arms by the machine's own clock: in a time
-# namespace, but not after a reboot, that is another one than ckctl's.
-rebooted() {	# FUNCTION ARG…
-	local shift_s rc=0
-	shift_s=$(($(now_ms) / 1000 - 5))
-	unshare --time --fork true 2>/dev/null || { skip "this kernel has no time namespaces"; return; }
+# Have these commands of ckctl's run where the clocks that begin with a machine's start show
+# less: in a time namespace.
+elsewhere() {	# COMMANDS FUNCTION ARG…
+	local there=" $1 " back_s rc=0
+	shift
+	back_s=$(($(now_ms) / 1000 - 5))
+	touch "$work/clocks"
+	unshare --time="$work/clocks" --monotonic -$back_s --boottime -$back_s true 2>/dev/null ||
+		{ skip "this kernel has no time namespaces"; return; }
 	ckctl() {
-		case $1 in
-		restart) unshare --time --fork --monotonic -$shift_s --boottime -$shift_s "$(type -P ckctl)" "$@" ;;
+		case $there in
+		*" $1 "*) nsenter --time="$work/clocks" "$(type -P ckctl)" "$@" ;;
 		*) command ckctl "$@" ;;
 		esac
 	}
 	"$@" || rc=$?
 	unset -f ckctl
+	umount "$work/clocks"
 	return $rc
 }
+rebooted() { elsewhere restart "$@"; }
+out_of_container() { elsewhere "run create" "$@"; }
 
 check "timeouts: under one checkpoint after the other" with_time_enough under_checkpoints timeouts 0
 job_cleanup timeouts
@@ -119,10 +124,16 @@ check "timeouts: restarted" with_time_enough after_restart timeouts
 job_cleanup timeouts
 check "timeouts: restarted after a reboot" rebooted with_time_enough after_restart timeouts
 job_cleanup timeouts
+check "timeouts: saved in a time namespace" out_of_container with_time_enough after_restart timeouts
+job_cleanup timeouts
 # Their descriptors are refused, after the job was stopped for a moment.
 check "timeouts: under checkpoints that are refused" with_time_enough under_checkpoints refused "0 3" socket
 job_cleanup refused
 check "timers: run from the restart's end on" timers_restarted
+job_cleanup countdown
+check "timers: after a reboot as well" rebooted timers_restarted
+job_cleanup countdown
+check "timers: saved in a time namespace" out_of_container timers_restarted
 job_cleanup countdown
 check "timer descriptors: restarted after a reboot" rebooted restarted events
 job_cleanup events

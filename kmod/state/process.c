@@ -24,6 +24,7 @@
 #include <linux/seccomp.h>
 #include <linux/slab.h>
 #include <linux/sort.h>
+#include "clock.h"
 #include "compat/task.h"
 #include "report.h"
 #include "state/sighand.h"
@@ -230,6 +231,7 @@ static int process_dump(struct ckpt_session *s, struct ckpt_process *p)
 {
 	struct task_struct *t = p->leader;
 	struct ckpt_rec_process *rec;
+	s64 monotonic, boottime;
 
 	rec = ckpt_records_add(&s->records, CKPT_REC_PROCESS, sizeof(*rec));
 	if (!rec)
@@ -251,8 +253,9 @@ static int process_dump(struct ckpt_session *s, struct ckpt_process *p)
 		rec->stop_signal = READ_ONCE(t->signal->group_exit_code) & 0x7f;
 	}
 	rec->oom_score_adj = t->signal->oom_score_adj;
-	rec->monotonic_ns = s->monotonic_ns;
-	rec->boottime_ns = s->boottime_ns;
+	ckpt_clock_offsets(p->alive, &monotonic, &boottime);
+	rec->monotonic_ns = s->monotonic_ns + monotonic;
+	rec->boottime_ns = s->boottime_ns + boottime;
 	get_task_comm(rec->comm, t);
 	return 0;
 }

@@ -19,6 +19,7 @@
 #include <linux/sched/cputime.h>
 #include <linux/sched/signal.h>
 #include <linux/slab.h>
+#include "clock.h"
 #include "compat/task.h"
 #include "report.h"
 #include "state/sighand.h"
@@ -269,18 +270,21 @@ static void move_armed(struct hrtimer *timer, u64 back_ns)
 /**
  * ckpt_timers_start() - have the timers of a restored process run from now on
  * @leader: all its threads are parked, and cannot end now
- * @armed_ns: of struct ckpt_plan
+ * @armed_ns: of struct ckpt_plan, by the process's own clock
  *
  * Nobody else can touch them: not the process, and they are far from expiring.
  */
 void ckpt_timers_start(struct task_struct *leader, u64 armed_ns)
 {
 	struct signal_struct *sig = leader->signal;
-	u64 now = ktime_get_ns(), back;
+	s64 monotonic, boottime;
 	struct k_itimer *timer;
+	u64 now, back;
 
 	if (!armed_ns)
 		return;
+	ckpt_clock_offsets(leader, &monotonic, &boottime);
+	now = ktime_get_ns() + monotonic;
 	back = CKPT_TIMERS_AHEAD_NS - min(now > armed_ns ? now - armed_ns : 0, CKPT_TIMERS_AHEAD_NS);
 	move_armed(&sig->real_timer, back);
 	ckpt_for_each_posix_timer(timer, sig) {

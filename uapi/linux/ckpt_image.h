@@ -152,8 +152,8 @@ enum ckpt_record_type {
  * @flags: CKPT_PROCESS_*
  * @oom_score_adj: as /proc/PID/oom_score_adj
  * @stop_signal: of a stop that the parent has not waited for yet, else 0
- * @monotonic_ns: CLOCK_MONOTONIC when it was saved: deadlines of system calls
- *	that sleep refer to it
+ * @monotonic_ns: its CLOCK_MONOTONIC when it was saved: deadlines of system
+ *	calls that sleep refer to it
  * @boottime_ns: CLOCK_BOOTTIME, likewise
  * @comm: the leader's name, NUL terminated
  */
