@@ -22,7 +22,7 @@
 #include "session.h"
 #include "window.h"
 
-#define RUNS_AT_ONCE	64
+#define RUNS_AT_ONCE	16
 #define MAX_HELPERS	7
 
 /**
@@ -251,12 +251,15 @@ static struct fill *new_filler(struct source *src)
 	return f;
 }
 
-/* What allocating, charging and mapping pages takes is worth as many CPUs as the process has. */
+/*
+ * What allocating, charging and mapping pages takes is worth as many CPUs as the
+ * process has, and as many again keep the disk busy meanwhile.
+ */
 static int fill_from(struct fill *own, struct source *src)
 {
 	u64 chunks = DIV_ROUND_UP_ULL(src->nr_runs, RUNS_AT_ONCE);
 	unsigned int wanted = min3(chunks ? chunks - 1 : 0, (u64)MAX_HELPERS,
-				   (u64)cpumask_weight(current->cpus_ptr) - 1);
+				   2 * (u64)cpumask_weight(current->cpus_ptr) - 1);
 	struct fill *helpers[MAX_HELPERS];
 	unsigned int i, nr;
 

@@ -204,12 +204,15 @@ static int report(const struct verify *v)
 		    (uint64_t)run->addr);
 }
 
-/* Enough to keep the disk busy while some hash. */
-static unsigned int default_threads(void)
+/* Enough to keep the disk busy while some hash, but no more than there are pieces. */
+static unsigned int default_threads(uint64_t bytes)
 {
 	long cpus = sysconf(_SC_NPROCESSORS_ONLN);
+	unsigned int threads = cpus > 0 && cpus < MAX_THREADS / 2 ? 2 * (unsigned int)cpus :
+								    MAX_THREADS;
+	uint64_t pieces = bytes / PIECE_BYTES + 1;
 
-	return cpus > 0 && cpus < MAX_THREADS / 2 ? 2 * (unsigned int)cpus : MAX_THREADS;
+	return pieces < threads ? (unsigned int)pieces : threads;
 }
 
 int image_verify_pages(const struct image *img, unsigned int threads)
@@ -220,12 +223,13 @@ int image_verify_pages(const struct image *img, unsigned int threads)
 		.emptied = PTHREAD_COND_INITIALIZER,
 	};
 	pthread_t ids[MAX_THREADS];
+	uint64_t bytes = all_bytes(img);
 	unsigned int nr = 0;
 	int err = 0, rc;
 
 	if (!threads)
-		threads = default_threads();
-	v.progress = progress_start("verifying", all_bytes(img));
+		threads = default_threads(bytes);
+	v.progress = progress_start("verifying", bytes);
 	while (nr < threads && nr < MAX_THREADS && !err) {
 		err = pthread_create(&ids[nr], NULL, worker, &v);
 		nr += !err;
