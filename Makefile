@@ -117,7 +117,7 @@ unit: ## unit tests of the tools
 
 bench: deps ## measure, side by side with CRIU; results in build/bench
 	@mkdir -p build/bench
-	scripts/vm.sh run --rootfs full --mem 3072 --disk 8G --timeout 3600 --share build/bench -- \
+	scripts/vm.sh run --rootfs full --mem 4096 --disk 6G --timeout 3600 --share build/bench -- \
 		/src/scripts/bench-guest.py --out "$(CURDIR)/build/bench" $(ARGS)
 
 shell: deps ## a prompt in a test VM, the sources live in /src
