@@ -183,11 +183,14 @@ conf() {	# LINE…
 	printf '%s\n' "$@" >/etc/ckpt/ckpt.conf
 }
 epoch() { date -d "$(job_field "$1" "$2")" +%s; }
+# Before Slurm has told the end, only the interval is known.
+ends_after_next() { has "$job" next && (($(field "$job" next) < $(epoch "$job" EndTime))); }
+due_await() { await "$wait_s" ends_after_next || { why "the end is not known: $(status "$job")"; return 1; }; }
 
 last_one() {
 	local due end
 	conf "last_margin = 95  # seconds" last_factor=1
-	begin last "$work_on" --checkpoint=1-0 --time=2 && field_await "$job" next || return
+	begin last "$work_on" --checkpoint=1-0 --time=2 && due_await || return
 	due=$(field "$job" next) end=$(epoch "$job" EndTime)
 	((end - due >= 60 && end - due <= 97)) || { why "it is due $((end - due)) s before the end"; return 1; }
 	await $((wait_s * 2)) has "$job" last.time || { why "it was not made: $(status "$job")"; return 1; }
@@ -197,7 +200,7 @@ last_one() {
 limit_moves() {
 	local due
 	conf last_margin=30 last_factor=1
-	begin moved "$work_on" --checkpoint=1-0 --time=1 && field_await "$job" next && due=$(field "$job" next) || return
+	begin moved "$work_on" --checkpoint=1-0 --time=1 && due_await && due=$(field "$job" next) || return
 	# No longer 30 seconds from now; it is asked before anything is made.
 	scontrol update jobid="$job" TimeLimit=60
 	moved() { (($(field "$job" next) > due + 1800)); }
