@@ -146,15 +146,11 @@ cancelled_slowly() {
 manifest() { md5sum "$images/$job.ckpt/manifest.json"; }
 
 # Slurm's controller dies and comes back: whatever becomes of this checkpoint.
-controller_again() {
-	pkill -KILL -x slurmctld && await 10 controller_gone && slurmctld </dev/null >/dev/null 2>&1
-}
-controller_gone() { ! pgrep -x slurmctld; }
 has_begun() { "$waitfor" "$1" file "$images/$job.ckpt/gen-2"; }
 
 controller_killed() {	# MOMENT
 	local before
-	held_start && expect_status 0 create "$job" && before=$(manifest) && in_the_middle "$1" controller_again || return
+	held_start && expect_status 0 create "$job" && before=$(manifest) && in_the_middle "$1" controller_again KILL || return
 	if [ "$status" != 0 ]; then
 		[ "$(grep -c '^ckctl: ' stderr)" = 1 ] && [ "$(manifest)" = "$before" ] || { why "status $status: $(cat stderr)"; return 1; }
 	fi

@@ -43,6 +43,13 @@ await() {	# SECONDS COMMAND…
 	return 0
 }
 
+# One that was told to reconfigure itself has, with 24.11, the name of its file.
+controller='slurmctld(-wlm)?'
+controller_gone() { ! pgrep -x "$controller"; }
+controller_again() {	# SIGNAL
+	pkill "-$1" -x "$controller" && await 30 controller_gone && slurmctld </dev/null >/dev/null 2>&1
+}
+
 # A command, and what it says on standard output or error.
 ends_with() {	# STATUS TEXT COMMAND…
 	local expected=$1 text=$2 rc=0

@@ -33,9 +33,9 @@ END
 # What is selected by is read at the start only.
 slurm_anew() {
 	local node
-	pkill -x slurmctld && await 30 controller_gone && slurmctld </dev/null >/dev/null 2>&1 && await 30 scontrol ping || return
+	controller_again TERM && await 30 scontrol ping || return
 	for node in $(sinfo -h -N -o %N); do
-		node-run "$node" sh -c 'pkill -x slurmd; while pgrep -x slurmd; do :; done >/dev/null; slurmd' || return
+		node-run "$node" sh -c 'd="slurmd(-wlm)?"; pkill -x "$d"; while pgrep -x "$d"; do :; done >/dev/null; slurmd' || return
 	done
 	node-idle && scontrol show config | grep -E '^(SelectTypeParameters|JobAcctGatherType)'
 }
@@ -59,7 +59,6 @@ no_limits() {
 	done
 	slurm_anew && ! scontrol show config | grep -i '^SelectTypeParameters.*MEMORY'
 }
-controller_gone() { ! pgrep -x slurmctld; }
 
 submit() {	# MEGABYTES
 	rm -f grow stop
