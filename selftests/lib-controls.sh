@@ -169,7 +169,7 @@ feed() {	# LINE
 # No program sees by itself where its output goes.
 streams() {	# [KIND]: it is not restored
 	local copy=$work/streams.ckpt name=streams
-	rm -f "$work/fed"
+	rm -f "$work"/{fed,first,first.err}
 	# shellcheck disable=SC2016 # the job's shell expands it
 	ckctl run --name=$name --checkpoint-dir="$images" -- \
 		bash -c 'while read -r line; do echo "$line"; echo "2 $line" >&2; done' \

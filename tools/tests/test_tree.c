@@ -10,6 +10,8 @@
 
 /* Ids that no process of this machine has. */
 #define P(n)		(5000000 + (n))
+/* One that every machine and pid namespace has: the launcher's session and group. */
+#define L		1
 #define MAX		8
 
 struct row {
@@ -60,8 +62,7 @@ static int plan(const struct row *rows, size_t nr)
 
 static void test_plain(void)
 {
-	/* All in the launcher's session 7 and group 7. */
-	ok(PLAN({ P(0), 1, 7, 7 }, { P(1), P(0), 7, 7 }, { P(2), P(1), 7, 7 }) == CK_OK,
+	ok(PLAN({ P(0), 1, L, L }, { P(1), P(0), L, L }, { P(2), P(1), L, L }) == CK_OK,
 	   "a job in its launcher's session");
 	ok(tree.nr == 3 && tree.main == P(0) && tree.first == 0 && tree.nodes[0].first == 1 &&
 	   tree.nodes[1].first == 2, "parents clone their children");
@@ -71,7 +72,7 @@ static void test_plain(void)
 
 static void test_sessions(void)
 {
-	ok(PLAN({ P(0), 1, P(0), P(0) }, { P(1), P(0), 7, 7 }, { P(2), P(0), P(0), P(0) },
+	ok(PLAN({ P(0), 1, P(0), P(0) }, { P(1), P(0), L, L }, { P(2), P(0), P(0), P(0) },
 		{ P(3), P(1), P(3), P(3) }) == CK_OK, "a leader with a child of its former session");
 	ok(tree.nodes[0].leads_session && tree.nodes[1].early && !tree.nodes[2].early,
 	   "that child is cloned before setsid, the other after it");
@@ -82,9 +83,9 @@ static void test_sessions(void)
 
 static void test_groups(void)
 {
-	ok(PLAN({ P(0), 1, 7, 7 }, { P(1), P(0), P(1), 7 }, { P(2), P(0), P(1), 7 }) == CK_OK &&
+	ok(PLAN({ P(0), 1, L, L }, { P(1), P(0), P(1), L }, { P(2), P(0), P(1), L }) == CK_OK &&
 	   tree.nodes[2].pgid == P(1) && tree.nr == 3, "a group of two, whose leader lives");
-	ok(PLAN({ P(0), 1, 7, 7 }, { P(2), P(0), P(1), 7 }, { P(3), P(0), P(1), 7 }) == CK_OK &&
+	ok(PLAN({ P(0), 1, L, L }, { P(2), P(0), P(1), L }, { P(3), P(0), P(1), L }) == CK_OK &&
 	   tree.nr == 4 && tree.nodes[3].pid == P(1) && !tree.nodes[3].process &&
 	   tree.nodes[3].creator == 1, "a group whose leader has ended gets a stand-in");
 	ok(PLAN({ P(0), 1, P(0), P(0) }, { P(1), P(0), P(9), P(0) }) == CK_OK && tree.nr == 3 &&
@@ -96,7 +97,7 @@ static void test_groups(void)
 static void test_daemon(void)
 {
 	/* Forked twice: the first child led the session and is gone. */
-	ok(PLAN({ P(0), 1, 7, 7 }, { P(2), 1, P(1), P(1) }, { P(3), P(2), P(1), P(1) }) == CK_OK &&
+	ok(PLAN({ P(0), 1, L, L }, { P(2), 1, P(1), P(1) }, { P(3), P(2), P(1), P(1) }) == CK_OK &&
 	   tree.nr == 4, "a daemon whose session leader is gone");
 	ok(tree.nodes[3].pid == P(1) && tree.nodes[3].leads_session && tree.nodes[3].creator == -1 &&
 	   tree.nodes[1].creator == 3 && tree.nodes[1].parent == -1 && tree.nodes[2].creator == 1,
@@ -106,24 +107,24 @@ static void test_daemon(void)
 static void test_relaunched(void)
 {
 	nr_relaunched = 1;
-	ok(PLAN({ P(1), 1, 7, 7 }, { P(3), P(1), P(2), 7 }, { P(2), P(1), P(2), 7 }) == CK_OK &&
+	ok(PLAN({ P(1), 1, L, L }, { P(3), P(1), P(2), L }, { P(2), P(1), P(2), L }) == CK_OK &&
 	   tree.nr == 3 && tree.nodes[2].process->relaunch && tree.nodes[2].parent == 0 &&
 	   tree.nodes[1].pgid == P(2), "a client of a job step that leads a group");
 	ok(tree.nr_threads == 2 && tree.main == P(1), "it has no threads");
-	ok(PLAN({ P(1), 1, 7, 7 }, { P(0), 1, 7, 7 }) == CK_OK && tree.main == P(1),
+	ok(PLAN({ P(1), 1, L, L }, { P(0), 1, L, L }) == CK_OK && tree.main == P(1),
 	   "it does not stand for the job, also where nobody else has a lower pid");
-	ok(PLAN({ P(1), 1, 7, 7 }, { P(1), 1, 7, 7 }) == CK_DAMAGED, "one with the id of another");
-	ok(PLAN({ P(0), 1, 7, 7 }) == CK_DAMAGED, "none but that");
+	ok(PLAN({ P(1), 1, L, L }, { P(1), 1, L, L }) == CK_DAMAGED, "one with the id of another");
+	ok(PLAN({ P(0), 1, L, L }) == CK_DAMAGED, "none but that");
 	nr_relaunched = 0;
 }
 
 static void test_hostile(void)
 {
-	ok(PLAN({ P(0), P(1), 7, 7 }, { P(1), P(0), 7, 7 }) == CK_DAMAGED, "a circle of parents");
-	ok(PLAN({ P(0), 1, 7, 7 }, { P(1), P(2), 7, 7 }, { P(2), P(1), 7, 7 }) == CK_DAMAGED,
+	ok(PLAN({ P(0), P(1), L, L }, { P(1), P(0), L, L }) == CK_DAMAGED, "a circle of parents");
+	ok(PLAN({ P(0), 1, L, L }, { P(1), P(2), L, L }, { P(2), P(1), L, L }) == CK_DAMAGED,
 	   "a circle beside a root");
-	ok(PLAN({ P(0), 1, 7, 7 }, { P(0), 1, 7, 7 }) == CK_DAMAGED, "an id twice");
-	ok(PLAN({ -4, 1, 7, 7 }) == CK_DAMAGED, "a negative id");
+	ok(PLAN({ P(0), 1, L, L }, { P(0), 1, L, L }) == CK_DAMAGED, "an id twice");
+	ok(PLAN({ -4, 1, L, L }) == CK_DAMAGED, "a negative id");
 }
 
 int main(void)
