@@ -381,9 +381,9 @@ struct ckpt_plan_lock {
  * @nr_locks: how many
  * @locks: user address of struct ckpt_plan_lock[]: taken when the descriptors have
  *	been closed, as a process loses its locks on a file with any of them
- * @timers_ns: the process's CLOCK_MONOTONIC before the sender armed the saved timers that count
- *	real time, each CKPT_TIMERS_AHEAD_NS too late: COMMIT moves them to where
- *	they have from that moment on what was left; 0 to leave all timers
+ * @timers_ns: the process's CLOCK_MONOTONIC before the sender armed the saved
+ *	timers that count real time, each CKPT_TIMERS_AHEAD_NS too late: COMMIT moves
+ *	them to where they have from that moment on what was left; 0 to leave all timers
  */
 struct ckpt_plan {
 	__u64 vmas;
